@@ -1,0 +1,5 @@
+//! Devices, to which sessions are bound.
+
+pub mod handlers;
+pub mod model;
+pub mod repo;

@@ -1,0 +1,14 @@
+//! HTTP, without a server: bodies, strict JSON, the route table, the router that enforces its access rules,
+//! and answers. A host turns its own requests into [`http::Request<body::Body>`] and nothing more.
+
+pub mod body;
+pub mod client_addr;
+pub mod cors;
+pub mod cursor;
+pub mod json;
+pub mod paging;
+pub mod patch;
+pub mod reply;
+pub mod request;
+pub mod router;
+pub mod routes;

@@ -1,0 +1,152 @@
+//! A request on its way through the router to its handler.
+
+use std::borrow::Cow;
+use std::net::{IpAddr, Ipv4Addr};
+
+use http::{HeaderMap, header};
+use serde::de::DeserializeOwned;
+
+use super::body::{Body, ReadError};
+use super::client_addr::ClientAddr;
+use super::json;
+use crate::auth::access::Caller;
+use crate::error::Error;
+use crate::text::is_id;
+
+/// The longest JSON body, in bytes.
+pub const MAX_JSON_BYTES: usize = 64 * 1024;
+
+/// A request that matched a route and passed its access rule.
+#[derive(Debug)]
+pub struct Request {
+    /// Its id: the client's own, or a new ULID.
+    pub id: String,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Who sent it.
+    pub client: Client,
+    pub(super) params: Vec<(String, String)>,
+    pub(super) query: Option<String>,
+    pub(super) caller: Option<Caller>,
+    pub(super) body: Body,
+}
+
+/// Where a request came from.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// The client's address, as far as trusted hops tell.
+    pub addr: IpAddr,
+    /// `User-Agent`, cut to 256 characters.
+    pub user_agent: Option<String>,
+}
+
+impl Client {
+    pub(super) fn of<B>(request: &http::Request<B>) -> Self {
+        let addr = request
+            .extensions()
+            .get::<ClientAddr>()
+            .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |client| client.0);
+        let user_agent = request
+            .headers()
+            .get(header::USER_AGENT)
+            .and_then(|value| value.to_str().ok())
+            .map(|text| text.chars().take(256).collect());
+        Self { addr, user_agent }
+    }
+}
+
+impl Request {
+    /// Who is signed in. Routes that are not public always have a caller.
+    ///
+    /// # Errors
+    /// 401 on a public route: a handler that needs a caller fails closed.
+    pub fn caller(&self) -> Result<&Caller, Error> {
+        self.caller.as_ref().ok_or_else(Error::unauthenticated)
+    }
+
+    /// A path parameter.
+    ///
+    /// # Errors
+    /// 404 for text that is no id, so that no other kind of key can be asked for.
+    pub fn id_param(&self) -> Result<&str, Error> {
+        self.param("id").filter(|id| is_id(id)).ok_or_else(Error::not_found)
+    }
+
+    /// The user that the path names; `me` is the caller.
+    ///
+    /// # Errors
+    /// As [`Request::id_param`] and [`Request::caller`].
+    pub fn user_param(&self) -> Result<&str, Error> {
+        match self.id_param()? {
+            "me" => Ok(&self.caller()?.user_id),
+            id => Ok(id),
+        }
+    }
+
+    /// A path parameter as it stands.
+    #[must_use]
+    pub fn param(&self, name: &str) -> Option<&str> {
+        self.params.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The first query parameter of a name, decoded.
+    #[must_use]
+    pub fn query(&self, name: &str) -> Option<Cow<'_, str>> {
+        form_urlencoded::parse(self.query.as_deref()?.as_bytes())
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value)
+    }
+
+    /// A boolean query parameter; absent is false.
+    ///
+    /// # Errors
+    /// 400 `invalid_parameter` for anything but true and false (or 1 and 0).
+    pub fn flag(&self, name: &'static str) -> Result<bool, Error> {
+        match self.query(name).as_deref().map(str::to_ascii_lowercase).as_deref() {
+            None | Some("false" | "0" | "") => Ok(false),
+            Some("true" | "1") => Ok(true),
+            Some(_) => {
+                Err(Error::bad_request("invalid_parameter", format!("`{name}` must be `true` or `false`")))
+            }
+        }
+    }
+
+    /// Reads the body as a JSON object.
+    ///
+    /// # Errors
+    /// 415 for another content type, 413 above [`MAX_JSON_BYTES`], 400 as [`json::parse`].
+    pub async fn json<T: DeserializeOwned>(&mut self) -> Result<T, Error> {
+        if !self.is_json() {
+            return Err(Error::new(
+                http::StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_media_type",
+                "send the body as `Content-Type: application/json`",
+            ));
+        }
+        let bytes = std::mem::take(&mut self.body).read(MAX_JSON_BYTES).await.map_err(refuse_body)?;
+        json::parse(&bytes)
+    }
+
+    fn is_json(&self) -> bool {
+        match self.headers.get(header::CONTENT_TYPE) {
+            None => true,
+            Some(value) => value.to_str().is_ok_and(|value| {
+                let essence = value.split(';').next().unwrap_or_default().trim();
+                essence.eq_ignore_ascii_case("application/json")
+            }),
+        }
+    }
+}
+
+fn refuse_body(error: ReadError) -> Error {
+    match error {
+        ReadError::TooLarge => Error::new(
+            http::StatusCode::PAYLOAD_TOO_LARGE,
+            "body_too_large",
+            format!("the body is longer than {MAX_JSON_BYTES} bytes"),
+        ),
+        ReadError::Broken(error) => {
+            Error::bad_request("malformed_json", "the body broke off").caused_by(error)
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! From a request to its handler: path and method, rate limit, sign-in, access rule; and what every answer carries.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, StatusCode};
+
+use super::body::Body;
+use super::client_addr::source_key;
+use super::cors;
+use super::reply::{self, Reply};
+use super::request::{Client, Request};
+use super::routes::{ROUTES, Route};
+use crate::App;
+use crate::auth::access;
+use crate::error::Error;
+use crate::ports::limiter::RateDecision;
+
+/// The longest path and query, in bytes.
+pub const MAX_URI_BYTES: usize = 8 * 1024;
+
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+static RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+static RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
+/// The route table, arranged for look-up.
+#[derive(Debug)]
+pub struct Router {
+    paths: matchit::Router<Vec<&'static Route>>,
+}
+
+impl Router {
+    /// Arranges [`ROUTES`].
+    ///
+    /// # Errors
+    /// When two paths contradict each other; a test proves that ours do not.
+    pub fn new() -> Result<Self, matchit::InsertError> {
+        let mut by_path: Vec<(&'static str, Vec<&'static Route>)> = Vec::new();
+        for route in ROUTES {
+            match by_path.iter_mut().find(|(path, _)| *path == route.path) {
+                Some((_, routes)) => routes.push(route),
+                None => by_path.push((route.path, vec![route])),
+            }
+        }
+        let mut paths = matchit::Router::new();
+        for (path, routes) in by_path {
+            paths.insert(path, routes)?;
+        }
+        Ok(Self { paths })
+    }
+
+    /// The routes of a path, and its parameters.
+    fn find(&self, path: &str) -> Option<(&[&'static Route], Vec<(String, String)>)> {
+        let found = self.paths.at(path).ok()?;
+        let params = found.params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        Some((found.value, params))
+    }
+}
+
+/// Answers a request. Never fails: every failure is an answer.
+pub(crate) async fn handle(app: &Arc<App>, request: http::Request<Body>) -> Reply {
+    let id = request_id(app, request.headers());
+    let origin = request.headers().get(header::ORIGIN).cloned();
+    let head = request.method() == Method::HEAD;
+    let mut limits = HeaderMap::new();
+    let mut reply = match dispatch(app, &id, request, &mut limits).await {
+        Ok(reply) => reply,
+        Err(error) => {
+            log_failure(&id, &error);
+            reply::problem(&error, &id)
+        }
+    };
+    reply.headers_mut().extend(limits);
+    finish(app, &mut reply, &id, origin.as_ref());
+    if head { without_body(reply) } else { reply }
+}
+
+async fn dispatch(
+    app: &Arc<App>,
+    id: &str,
+    request: http::Request<Body>,
+    limits: &mut HeaderMap,
+) -> Result<Reply, Error> {
+    if request.uri().path_and_query().is_some_and(|text| text.as_str().len() > MAX_URI_BYTES) {
+        return Err(Error::new(
+            StatusCode::URI_TOO_LONG,
+            "uri_too_long",
+            format!("the path and query are longer than {MAX_URI_BYTES} bytes"),
+        ));
+    }
+    let (routes, params) = app.router.find(request.uri().path()).ok_or_else(Error::not_found)?;
+    if request.method() == Method::OPTIONS {
+        return Ok(cors::preflight(&allowed_methods(routes)));
+    }
+    let route = select(routes, request.method())?;
+    let client = Client::of(&request);
+    if route.limited {
+        limit(app, &client, limits).await?;
+    }
+    let (parts, body) = request.into_parts();
+    let caller = access::admit(app, route, &parts.headers, &params).await?;
+    let query = parts.uri.query().map(str::to_owned);
+    let request = Request { id: id.to_owned(), headers: parts.headers, client, params, query, caller, body };
+    (route.handler)(app, request).await
+}
+
+fn select(routes: &[&'static Route], method: &Method) -> Result<&'static Route, Error> {
+    let wanted = if method == Method::HEAD { &Method::GET } else { method };
+    routes.iter().copied().find(|route| route.method == *wanted).ok_or_else(|| Error {
+        allow: Some(allowed_methods(routes)),
+        ..Error::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            "this path does not answer this method: see `Allow`",
+        )
+    })
+}
+
+fn allowed_methods(routes: &[&'static Route]) -> String {
+    let mut methods: Vec<&str> = routes.iter().map(|route| route.method.as_str()).collect();
+    if methods.contains(&"GET") {
+        methods.push("HEAD");
+    }
+    methods.push("OPTIONS");
+    methods.join(", ")
+}
+
+/// Takes a permit of the client's address, and says how many are left (the RateLimit header fields draft).
+async fn limit(app: &Arc<App>, client: &Client, headers: &mut HeaderMap) -> Result<(), Error> {
+    let rate = &app.settings.rate_limit;
+    let RateDecision { allowed, remaining, reset_seconds } =
+        app.ports.limiter.check(&source_key(client.addr)).await;
+    let window = rate.burst.div_ceil(rate.per_second.max(1)).max(1);
+    let policy = format!("\"address\";q={};w={window}", rate.burst);
+    for (name, text) in
+        [(&RATE_LIMIT_POLICY, policy), (&RATE_LIMIT, format!("\"address\";r={remaining};t={reset_seconds}"))]
+    {
+        if let Ok(value) = HeaderValue::from_str(&text) {
+            headers.insert(name, value);
+        }
+    }
+    if allowed {
+        return Ok(());
+    }
+    Err(Error::too_many("rate_limited", "too many requests from your address: slow down", reset_seconds))
+}
+
+/// The caller's id for the request if it is 1 to 128 visible ASCII characters, else a new one.
+fn request_id(app: &App, headers: &HeaderMap) -> String {
+    headers
+        .get(&REQUEST_ID)
+        .map(HeaderValue::as_bytes)
+        .filter(|id| (1..=128).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic))
+        .and_then(|id| String::from_utf8(id.to_vec()).ok())
+        .unwrap_or_else(|| app.new_id().unwrap_or_default())
+}
+
+/// The headers of every answer (OWASP's REST recommendations). Nothing is cached unless a handler allows it.
+fn finish(app: &App, reply: &mut Reply, id: &str, origin: Option<&HeaderValue>) {
+    let headers = reply.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert(REQUEST_ID.clone(), id);
+    }
+    reply::default_header(headers, header::CACHE_CONTROL, Cow::Borrowed("no-store"));
+    reply::default_header(headers, header::X_CONTENT_TYPE_OPTIONS, Cow::Borrowed("nosniff"));
+    reply::default_header(headers, header::REFERRER_POLICY, Cow::Borrowed("no-referrer"));
+    reply::default_header(
+        headers,
+        header::CONTENT_SECURITY_POLICY,
+        Cow::Borrowed("default-src 'none'; frame-ancestors 'none'"),
+    );
+    cors::allow(&app.settings.allowed_origins, origin, headers);
+}
+
+/// The answer to HEAD: what GET would have answered, but for the body (RFC 9110, section 9.3.2).
+fn without_body(mut reply: Reply) -> Reply {
+    let body = std::mem::take(reply.body_mut());
+    if let Some(length) = http_body::Body::size_hint(&body).exact() {
+        reply.headers_mut().entry(header::CONTENT_LENGTH).or_insert_with(|| length.into());
+    }
+    reply
+}
+
+fn log_failure(id: &str, error: &Error) {
+    let source = error.source.as_ref().map(tracing::field::display);
+    if error.status.is_server_error() {
+        tracing::error!(request_id = id, code = error.code, source, "a request failed");
+    } else {
+        tracing::debug!(
+            request_id = id,
+            code = error.code,
+            status = error.status.as_u16(),
+            "a request was refused"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_is_found_at_its_own_path() {
+        let router = Router::new().unwrap();
+        for route in ROUTES {
+            let (found, _) = router.find(route.path).unwrap();
+            assert!(found.iter().any(|other| other.operation == route.operation), "{}", route.operation);
+        }
+    }
+
+    #[test]
+    fn operations_are_unique() {
+        for (index, route) in ROUTES.iter().enumerate() {
+            for other in &ROUTES[..index] {
+                assert_ne!(route.operation, other.operation);
+                assert!(route.path != other.path || route.method != other.method, "{}", route.operation);
+            }
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! The rules of accounts, over a store: names are unique by claims, changes are conditional.
+
+use crate::error::Error;
+use crate::ports::store::{Condition, Key, Query, RangeBound, Store, StoreError};
+use crate::ports::store_ext::{StoreExt, Stored, Transaction, decode, decode_page};
+use crate::schema::USERS;
+use crate::text::{Email, Username};
+use crate::users::model::{Claim, LIST_SHARDS, User};
+
+/// What stood in the way of a transaction that writes an account, or signs it in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// The username belongs to somebody else.
+    UsernameTaken,
+    /// The e-mail address belongs to somebody else.
+    EmailTaken,
+    /// The Google account belongs to somebody else.
+    GoogleTaken,
+    /// The record changed since it was read.
+    Changed,
+    /// The device is not known yet.
+    DeviceMissing,
+    /// The device is known already.
+    DeviceExists,
+    /// There are failed sign-ins on record.
+    FailuresOnRecord,
+    /// The verification code was used or replaced in between.
+    CodeSpent,
+}
+
+impl From<Obstacle> for Error {
+    fn from(obstacle: Obstacle) -> Self {
+        match obstacle {
+            Obstacle::UsernameTaken => {
+                Self::conflict("username_taken", "this username is taken: choose another")
+            }
+            Obstacle::EmailTaken => Self::conflict(
+                "email_taken",
+                "this e-mail address has an account: sign in, or recover the password",
+            ),
+            _ => Self::conflict(
+                "conflict",
+                "somebody else changed this at the same moment: read it again and retry",
+            ),
+        }
+    }
+}
+
+/// The key of a user's record.
+#[must_use]
+pub fn key(user_id: &str) -> Key {
+    Key::new(&USERS, user_id)
+}
+
+fn username_claim(username: &Username) -> Key {
+    Key::new(&USERS, format!("username#{username}"))
+}
+
+fn email_claim(email: &Email) -> Key {
+    Key::new(&USERS, format!("email#{email}"))
+}
+
+fn google_claim(sub: &str) -> Key {
+    Key::new(&USERS, format!("google#{sub}"))
+}
+
+/// Reads a user by id, deleted ones too.
+///
+/// # Errors
+/// The store's.
+pub async fn find(store: &dyn Store, user_id: &str) -> Result<Option<Stored<User>>, StoreError> {
+    store.find(&key(user_id)).await
+}
+
+/// Reads the account that a username or e-mail address belongs to.
+///
+/// # Errors
+/// The store's.
+pub async fn find_by_login(store: &dyn Store, login: &str) -> Result<Option<Stored<User>>, StoreError> {
+    if login.contains('@') {
+        match Email::parse(login) {
+            Ok(email) => find_by_email(store, &email).await,
+            Err(_) => Ok(None),
+        }
+    } else {
+        match Username::parse(login) {
+            Ok(username) => {
+                find_by_name(store, "username-index", username.as_str(), username_claim(&username)).await
+            }
+            Err(_) => Ok(None),
+        }
+    }
+}
+
+/// Reads the account that holds the claim of a username or e-mail address, without the index.
+///
+/// # Errors
+/// The store's.
+pub async fn find_by_claim_of(store: &dyn Store, login: &str) -> Result<Option<Stored<User>>, StoreError> {
+    let claim = if login.contains('@') {
+        Email::parse(login).ok().map(|email| email_claim(&email))
+    } else {
+        Username::parse(login).ok().map(|username| username_claim(&username))
+    };
+    match claim {
+        Some(claim) => find_by_claim(store, &claim).await,
+        None => Ok(None),
+    }
+}
+
+/// Reads the account of an e-mail address.
+///
+/// # Errors
+/// The store's.
+pub async fn find_by_email(store: &dyn Store, email: &Email) -> Result<Option<Stored<User>>, StoreError> {
+    find_by_name(store, "email-index", email.as_str(), email_claim(email)).await
+}
+
+/// Reads the account of a Google user.
+///
+/// # Errors
+/// The store's.
+pub async fn find_by_google(store: &dyn Store, sub: &str) -> Result<Option<Stored<User>>, StoreError> {
+    find_by_claim(store, &google_claim(sub)).await
+}
+
+/// An index answers in one call but may trail, and an account of the older system may have no claim; hence both, the
+/// index first.
+async fn find_by_name(
+    store: &dyn Store,
+    index: &'static str,
+    name: &str,
+    claim: Key,
+) -> Result<Option<Stored<User>>, StoreError> {
+    let page = store.query(&Query::index(&USERS, index, name).limit(2)).await?;
+    match page.items.into_iter().next() {
+        Some(item) => decode(item).map(Some),
+        None => find_by_claim(store, &claim).await,
+    }
+}
+
+async fn find_by_claim(store: &dyn Store, claim: &Key) -> Result<Option<Stored<User>>, StoreError> {
+    match store.find::<Claim>(claim).await? {
+        Some(claim) => find(store, &claim.value.owner_id).await,
+        None => Ok(None),
+    }
+}
+
+/// Adds the writes of a new account: its record and its claims.
+///
+/// # Errors
+/// The store's.
+pub fn put_new(tx: &mut Transaction<Obstacle>, user: &User) -> Result<(), StoreError> {
+    tx.put(key(&user.user_id), user, Condition::Absent, Obstacle::Changed)?;
+    for (claim, obstacle) in claims(user) {
+        put_claim(tx, claim, &user.user_id, obstacle)?;
+    }
+    Ok(())
+}
+
+/// Adds the writes that change an account: its record, and the claims of names that it gained or lost.
+///
+/// # Errors
+/// The store's.
+pub fn put_changed(tx: &mut Transaction<Obstacle>, old: &Stored<User>, new: &User) -> Result<(), StoreError> {
+    tx.put(key(&new.user_id), new, old.unchanged(), Obstacle::Changed)?;
+    let (before, after) = (claims(&old.value), claims(new));
+    for (claim, obstacle) in &after {
+        if !before.iter().any(|(held, _)| held == claim) {
+            put_claim(tx, claim.clone(), &new.user_id, *obstacle)?;
+        }
+    }
+    for (claim, _) in before {
+        if !after.iter().any(|(kept, _)| *kept == claim) {
+            tx.delete(claim, Condition::Always, Obstacle::Changed);
+        }
+    }
+    Ok(())
+}
+
+/// The claims that an account holds.
+fn claims(user: &User) -> Vec<(Key, Obstacle)> {
+    let username = user.username.as_ref().map(|name| (username_claim(name), Obstacle::UsernameTaken));
+    let email = user.email.as_ref().map(|email| (email_claim(email), Obstacle::EmailTaken));
+    let google = user.google_sub.as_ref().map(|sub| (google_claim(sub), Obstacle::GoogleTaken));
+    [username, email, google].into_iter().flatten().collect()
+}
+
+fn put_claim(
+    tx: &mut Transaction<Obstacle>,
+    key: Key,
+    owner_id: &str,
+    obstacle: Obstacle,
+) -> Result<(), StoreError> {
+    let claim = Claim { user_id: key.hash.clone(), owner_id: owner_id.to_owned() };
+    tx.put(key, &claim, Condition::Absent, obstacle)?;
+    Ok(())
+}
+
+/// A page of accounts, and the id to go on below.
+#[derive(Debug)]
+pub struct UserPage {
+    /// The accounts, newest first.
+    pub users: Vec<User>,
+    /// The id below which the next page begins, if there may be one.
+    pub next: Option<String>,
+}
+
+/// Lists accounts, newest first, from below an id, by merging the list's partitions.
+///
+/// # Errors
+/// The store's.
+pub async fn list(store: &dyn Store, below: Option<&str>, limit: usize) -> Result<UserPage, StoreError> {
+    let range = below.map_or(RangeBound::All, |id| RangeBound::Below(id.to_owned()));
+    let queries: Vec<Query> = (0..LIST_SHARDS)
+        .map(|shard| {
+            Query::index(&USERS, "list_shard-user_id-index", shard.to_string())
+                .descending()
+                .range(range.clone())
+                .limit(limit)
+        })
+        .collect();
+    let pages = futures::future::try_join_all(queries.iter().map(|query| store.query(query))).await?;
+    // Below the point where a partition's page broke off, the merged order is not known yet.
+    let floor = pages.iter().filter_map(|page| page.next.as_ref()?.get("user_id")?.as_str()).max();
+    let mut next = floor.map(str::to_owned);
+    let mut users: Vec<User> = Vec::new();
+    for page in pages {
+        users.extend(decode_page::<User>(page)?.into_iter().map(|stored| stored.value));
+    }
+    users.retain(|user| next.as_ref().is_none_or(|floor| user.user_id >= *floor));
+    users.sort_by(|one, other| other.user_id.cmp(&one.user_id));
+    if users.len() > limit {
+        users.truncate(limit);
+        next = users.last().map(|user| user.user_id.clone());
+    }
+    Ok(UserPage { users, next })
+}
+
+/// Whether no account was ever made.
+///
+/// # Errors
+/// The store's.
+pub async fn is_empty(store: &dyn Store) -> Result<bool, Error> {
+    let page = list(store, None, 1).await?;
+    Ok(page.users.is_empty() && page.next.is_none())
+}

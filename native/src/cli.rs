@@ -1,0 +1,138 @@
+//! The command line.
+
+mod admin;
+mod backup;
+mod doctor;
+mod keys;
+mod serve;
+
+use std::fmt;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use portico_core::config::VARIABLES;
+
+/// The user backend of an app: accounts, sign-in, sessions, verification codes, notifications.
+///
+/// Without a command it serves. It is configured by environment variables, which a file `.env` in the working
+/// folder may set; without any it serves on http://127.0.0.1:3000 and keeps everything in ./data.
+#[derive(Debug, Parser)]
+#[command(name = "portico", version, after_help = "`portico --help` also lists every variable.")]
+#[command(after_long_help = variables(), arg_required_else_help = false)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve (what happens without a command too); SIGTERM or Ctrl-C stops it gracefully
+    Serve,
+    /// Manage administrators
+    #[command(subcommand)]
+    Admin(AdminCommand),
+    /// Manage the keys that sign access tokens
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// Check configuration, keys, data directory, database, mail and clock, and say what to do
+    Doctor,
+    /// Copy the database into a file, consistently, even while Portico serves
+    Backup {
+        /// The file to write; it must not exist
+        file: PathBuf,
+    },
+    /// Put a backup in place of the database; Portico must be stopped
+    Restore {
+        /// A file that `portico backup` wrote
+        file: PathBuf,
+        /// Replace a database that is there
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum AdminCommand {
+    /// Create an administrator; Portico must be stopped
+    ///
+    /// The password is asked for twice on a terminal, else read from the first line of standard input.
+    Create {
+        /// How the administrator signs in
+        #[arg(long, value_name = "NAME")]
+        username: String,
+        /// The administrator's e-mail address, taken as confirmed
+        #[arg(long, value_name = "ADDRESS")]
+        email: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum KeysCommand {
+    /// Make an RSA key pair: private_key.pem and public_key.pem
+    Generate {
+        /// The folder to write them to
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        out: PathBuf,
+        /// The size of the key
+        #[arg(long, default_value = "2048", value_parser = ["2048", "3072", "4096"])]
+        bits: String,
+    },
+}
+
+/// Why a command did not do what it was asked, in words for whoever asked.
+#[derive(Debug)]
+struct Failure(String);
+
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// Does what the arguments ask.
+#[must_use]
+pub fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command.unwrap_or(Command::Serve) {
+        Command::Serve => serve::run(),
+        Command::Admin(AdminCommand::Create { username, email }) => admin::create(&username, &email),
+        Command::Keys(KeysCommand::Generate { out, bits }) => keys::generate(&out, &bits),
+        Command::Doctor => doctor::run(),
+        Command::Backup { file } => backup::backup(&file),
+        Command::Restore { file, force } => backup::restore(&file, force),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure(message)) => {
+            if !message.is_empty() {
+                // Without standard error there is nowhere left to complain.
+                let _written = writeln!(io::stderr(), "portico: {message}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Writes a line to standard output. That nobody reads it is no failure of the command.
+fn say(line: impl fmt::Display) {
+    let _written = writeln!(io::stdout(), "{line}");
+}
+
+/// The variables, for `--help`.
+fn variables() -> String {
+    let mut text = "Variables:\n".to_owned();
+    for variable in VARIABLES {
+        let default = match variable.default {
+            "" => String::new(),
+            default => format!(" [default: {default}]"),
+        };
+        text.push_str(&format!("  {}{default}\n      {}\n", variable.name, variable.about));
+    }
+    text
+}
+
+/// A runtime for commands that need little of one.
+fn small_runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}

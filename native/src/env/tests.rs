@@ -1,0 +1,152 @@
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+use portico_core::config::VARIABLES;
+
+use super::*;
+
+fn read(pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    Config::read(Vars::new(|name| {
+        pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+    }))
+}
+
+fn problems(pairs: &[(&str, &str)]) -> Vec<&'static str> {
+    match read(pairs) {
+        Ok(_) => Vec::new(),
+        Err(error) => error.problems.iter().map(|problem| problem.variable).collect(),
+    }
+}
+
+/// A production configuration that works, but for its key.
+const PRODUCTION: [(&str, &str); 4] = [
+    ("APP_ENV", "production"),
+    ("ALLOWED_ORIGINS", "https://app.example.com"),
+    ("SMTP_HOST", "mail.example.com"),
+    ("SMS_SENDER", "none"),
+];
+
+fn production_with(more: &[(&'static str, &'static str)]) -> Vec<(&'static str, &'static str)> {
+    let changed = |name: &str| more.iter().any(|(other, _)| *other == name);
+    PRODUCTION.into_iter().filter(|(name, _)| !changed(name)).chain(more.iter().copied()).collect()
+}
+
+#[test]
+fn nothing_set_listens_on_this_machine_with_outboxes() {
+    let Config { host, .. } = read(&[]).unwrap();
+    assert_eq!((host.listen_host.as_str(), host.listen_port), ("127.0.0.1", 3000));
+    assert_eq!(host.data_dir, PathBuf::from("./data"));
+    assert!(matches!(host.mail, MailChoice::Outbox(_)));
+    assert_eq!(host.sms, SmsChoice::Outbox);
+    assert!(matches!(host.keys, KeySource::Generate(_)));
+    assert_eq!(host.log_level, LevelFilter::INFO);
+}
+
+#[test]
+fn a_mail_server_implies_smtp_unless_told_otherwise() {
+    let smtp =
+        [("SMTP_HOST", "mail.example.com"), ("SMTP_TLS", "true"), ("SMTP_FROM", "Portico <a@example.com>")];
+    match read(&smtp).unwrap().host.mail {
+        MailChoice::Smtp(smtp) => {
+            assert_eq!((smtp.host.as_str(), smtp.port, smtp.tls), ("mail.example.com", 1025, SmtpTls::Tls));
+            assert!(smtp.credentials.is_none());
+        }
+        MailChoice::Outbox(_) => panic!("SMTP was asked for"),
+    }
+    let outbox = read(&[("SMTP_HOST", "mail.example.com"), ("MAILER", "outbox")]).unwrap();
+    assert!(matches!(outbox.host.mail, MailChoice::Outbox(_)));
+    let local = read(&[("MAILER", "smtp")]).unwrap();
+    assert!(matches!(local.host.mail, MailChoice::Smtp(smtp) if smtp.host == "localhost"));
+}
+
+#[test]
+fn l4_production_refuses_what_is_for_trying_out() {
+    let missing = ["JWT_PRIVATE_KEY_PATH"];
+    assert_eq!(problems(&PRODUCTION), missing, "all else is right");
+    let refused = [("ALLOWED_ORIGINS", "*"), ("SMTP_HOST", ""), ("SMS_SENDER", "")];
+    for (name, value) in refused {
+        let reported = problems(&production_with(&[(name, value)]));
+        let expected = if name == "SMTP_HOST" { "MAILER" } else { name };
+        assert!(reported.contains(&expected) && reported.len() == 2, "{name}: {reported:?}");
+    }
+    assert_eq!(problems(&[("APP_ENV", "production")]).len(), 4);
+    assert!(
+        problems(&production_with(&[("APP_ENV", "prodution"), ("MAILER", "outbox")])).contains(&"MAILER")
+    );
+}
+
+#[test]
+fn combinations_that_cannot_work_are_refused() {
+    for (pairs, variable) in [
+        (vec![("TLS_CERT_PATH", "x")], "TLS_KEY_PATH"),
+        (vec![("TLS_KEY_PATH", "x")], "TLS_CERT_PATH"),
+        (vec![("TLS_KEY_PATH", "/nowhere"), ("TLS_CERT_PATH", "/nowhere")], "TLS_CERT_PATH"),
+        (vec![("SMTP_USERNAME", "x")], "SMTP_PASSWORD"),
+        (vec![("ADMIN_EMAIL", "a@b.de")], "ADMIN_PASSWORD"),
+        (vec![("ADMIN_PASSWORD", "x")], "ADMIN_EMAIL"),
+        (vec![("STORAGE_BACKEND", "aws"), ("SMS_SENDER", "none")], "STORAGE_BACKEND"),
+        (vec![("AWS_ACCESS_KEY_ID", "x"), ("SMS_SENDER", "none")], "STORAGE_BACKEND"),
+        (vec![("SMS_SENDER", "sns")], "SMS_SENDER"),
+        (vec![("JWT_PRIVATE_KEY_PATH", "/nowhere")], "JWT_PRIVATE_KEY_PATH"),
+        (vec![("JWT_PUBLIC_KEY_PATH", "/nowhere")], "JWT_PUBLIC_KEY_PATH"),
+        (vec![("JWT_PREVIOUS_PUBLIC_KEYS_PATH", "/nowhere")], "JWT_PREVIOUS_PUBLIC_KEYS_PATH"),
+    ] {
+        assert_eq!(problems(&pairs), [variable], "{pairs:?}");
+    }
+}
+
+#[test]
+fn every_problem_is_reported_and_no_secret_shown() {
+    let wrong = [
+        ("APP_PORT", "65536"),
+        ("APP_HOST", "a b"),
+        ("METRICS_ADDR", "9090"),
+        ("MAILER", "pigeon"),
+        ("SMTP_PORT", "0"),
+        ("SMTP_FROM", "nobody"),
+        ("SMTP_TLS", "maybe"),
+        ("SMS_SENDER", "x"),
+        ("TRUSTED_PROXIES", "10.0.0.0/33"),
+        ("LOG_FORMAT", "xml"),
+        ("LOG_LEVEL", "loud"),
+        ("TOKEN_SECRET", "canary"),
+    ];
+    let error = read(&wrong).unwrap_err();
+    for (name, _) in wrong {
+        assert!(error.problems.iter().any(|problem| problem.variable == name), "{name}: {error}");
+    }
+    assert!(!error.to_string().contains("canary"));
+}
+
+#[test]
+fn secrets_do_not_show_in_debug() {
+    let config = read(&[
+        ("SMTP_HOST", "x"),
+        ("SMTP_USERNAME", "x"),
+        ("SMTP_PASSWORD", "canary"),
+        ("ADMIN_EMAIL", "a@b.de"),
+        ("ADMIN_PASSWORD", "canary"),
+        ("TOKEN_SECRET", "canary-canary-canary-canary-canary"),
+    ]);
+    assert!(!format!("{:?}", config.unwrap()).contains("canary"));
+}
+
+#[test]
+fn every_variable_of_the_table_is_read_and_no_other() {
+    let read = RefCell::new(BTreeSet::new());
+    // Values that lead down every branch.
+    let given = [("TLS_CERT_PATH", "x"), ("TLS_KEY_PATH", "x"), ("SMTP_USERNAME", "x"), ("ADMIN_EMAIL", "x")];
+    let _config = Config::read(Vars::new(|name| {
+        read.borrow_mut().insert(name.to_owned());
+        given.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+    }));
+    let read = read.into_inner();
+    let listed: BTreeSet<_> = VARIABLES.iter().map(|variable| variable.name.to_owned()).collect();
+    assert!(read.is_subset(&listed), "{:?}", read.difference(&listed));
+    let elsewhere = |name: &str| {
+        ["AWS_", "DYNAMO_", "S3_", "SNS_", "MAIL_RELAY_"].iter().any(|prefix| name.starts_with(prefix))
+            || matches!(name, "JWT_PRIVATE_KEY" | "JWT_PUBLIC_KEY")
+    };
+    let unread: Vec<_> = listed.difference(&read).filter(|name| !elsewhere(name)).collect();
+    assert_eq!(unread, [""; 0]);
+}

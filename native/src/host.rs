@@ -1,0 +1,160 @@
+//! The app put together on this host, from a configuration.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use portico_core::App;
+use portico_core::config::Settings;
+use portico_core::error::Error;
+use portico_core::ports::Ports;
+use portico_core::ports::clock::Clock;
+use portico_core::ports::entropy::Entropy;
+use portico_core::ports::mailer::Mailer;
+use portico_core::ports::signer::SignerError;
+use portico_core::ports::sms::SmsSender;
+use tokio::runtime::Handle;
+
+use crate::background::TokioBackground;
+use crate::clock::SystemClock;
+use crate::entropy::SystemEntropy;
+use crate::env::{FirstAdmin, Host, MailChoice, SmsChoice};
+use crate::files::create_private_dir;
+use crate::hasher::HashPool;
+use crate::http_client::HyperClient;
+use crate::keys::MakeError;
+use crate::limiter::MemoryLimiter;
+use crate::mail::outbox::OutboxMailer;
+use crate::mail::smtp::SmtpMailer;
+use crate::signer::AwsLcSigner;
+use crate::sms::outbox::OutboxSms;
+use crate::store::sqlite::{DatabaseError, SqliteStore};
+
+/// The folder of messages that development writes, within the data directory.
+pub const OUTBOX: &str = "outbox";
+
+/// The name of the administrator that `ADMIN_EMAIL` and `ADMIN_PASSWORD` create.
+const FIRST_ADMIN: &str = "admin";
+
+/// A running app, and what has to be stopped with it.
+#[derive(Debug)]
+pub struct Running {
+    /// The app.
+    pub app: Arc<App>,
+    /// Its store.
+    pub store: Arc<SqliteStore>,
+    /// Its work beyond answers.
+    pub background: TokioBackground,
+}
+
+/// Why the app cannot start, in words for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory or the database.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// The signing keys' files.
+    #[error(transparent)]
+    Keys(#[from] MakeError),
+    /// The signing keys themselves.
+    #[error(transparent)]
+    Signer(#[from] SignerError),
+    /// The mail server's TLS.
+    #[error("SMTP cannot be set up: {0}; is there a bundle of certificate authorities on this system?")]
+    Mail(#[from] lettre::transport::smtp::Error),
+    /// A folder or a thread.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// The reason.
+        source: io::Error,
+    },
+    /// The first administrator.
+    #[error("ADMIN_EMAIL, ADMIN_PASSWORD: {0}")]
+    FirstAdmin(#[source] Error),
+}
+
+impl StartError {
+    fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let what = what.into();
+        move |source| Self::Io { what, source }
+    }
+}
+
+/// Opens the store, makes what is missing, and puts the app together. Must run within a tokio runtime.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn start(settings: Settings, host: Host) -> Result<Running, StartError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+    // First, for its lock: of two processes with one directory, one goes no further.
+    let store = open_store(&host.data_dir, Arc::clone(&clock), Arc::clone(&entropy)).await?;
+    let keys = host.keys.obtain()?;
+    let background = TokioBackground::new(Handle::current());
+    let outbox = host.data_dir.join(OUTBOX);
+    let ports = Ports {
+        store: Arc::clone(&store) as _,
+        mailer: open_mailer(host.mail, &outbox)?,
+        sms: open_sms(host.sms, &outbox, &clock)?,
+        http: Arc::new(HyperClient::default()),
+        limiter: Arc::new(MemoryLimiter::new(settings.rate_limit)),
+        signer: Arc::new(AwsLcSigner::new(&keys)?),
+        hasher: Arc::new(HashPool::start().map_err(StartError::io("hashing threads cannot be started"))?),
+        clock,
+        entropy,
+        background: Arc::new(background.clone()),
+    };
+    let app = App::new(settings, keys, ports);
+    create_first_admin(&app, host.first_admin).await?;
+    Ok(Running { app, store, background })
+}
+
+async fn open_store(
+    data_dir: &Path,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+) -> Result<Arc<SqliteStore>, StartError> {
+    create_private_dir(data_dir)
+        .map_err(StartError::io(format!("DATA_DIR {} cannot be created", data_dir.display())))?;
+    Ok(Arc::new(SqliteStore::open(data_dir, clock, entropy)?))
+}
+
+fn open_mailer(choice: MailChoice, outbox: &Path) -> Result<Arc<dyn Mailer>, StartError> {
+    match choice {
+        MailChoice::Smtp(smtp) => Ok(Arc::new(SmtpMailer::new(smtp)?)),
+        MailChoice::Outbox(from) => {
+            let mailer = OutboxMailer::new(outbox.to_owned(), from);
+            Ok(Arc::new(mailer.map_err(StartError::io(format!("{} cannot be created", outbox.display())))?))
+        }
+    }
+}
+
+fn open_sms(
+    choice: SmsChoice,
+    outbox: &Path,
+    clock: &Arc<dyn Clock>,
+) -> Result<Option<Arc<dyn SmsSender>>, StartError> {
+    match choice {
+        // `env` refuses SNS, which this build does not have.
+        SmsChoice::None | SmsChoice::Sns => Ok(None),
+        SmsChoice::Outbox => {
+            let sender = OutboxSms::new(outbox.to_owned(), Arc::clone(clock));
+            let sender = sender.map_err(StartError::io(format!("{} cannot be created", outbox.display())))?;
+            Ok(Some(Arc::new(sender)))
+        }
+    }
+}
+
+/// Creates the administrator that the configuration names, once, if nobody ever registered.
+async fn create_first_admin(app: &Arc<App>, admin: Option<FirstAdmin>) -> Result<(), StartError> {
+    let Some(FirstAdmin { email, password }) = admin else { return Ok(()) };
+    if !app.has_no_users().await.map_err(StartError::FirstAdmin)? {
+        tracing::info!("ADMIN_EMAIL and ADMIN_PASSWORD are not used: there are users already; remove them");
+        return Ok(());
+    }
+    app.create_admin(FIRST_ADMIN, &email, password).await.map_err(StartError::FirstAdmin)?;
+    tracing::info!(username = FIRST_ADMIN, "the first administrator was created; remove ADMIN_PASSWORD");
+    Ok(())
+}

@@ -1,0 +1,29 @@
+//! Portico as one self-hosted program: the ports of [`portico_core`] on tokio, SQLite and files, an HTTP server,
+//! and a command line.
+//!
+//! # Where things are
+//! - [`cli`]: what the program can be asked to do · [`env`]: its settings · [`host`]: the app put together
+//! - [`server`]: HTTP · [`dev`]: the development outbox · [`telemetry`]: logs and metrics
+//! - the ports: [`store`], [`mail`], [`sms`], [`http_client`], [`limiter`], [`signer`] (with [`keys`]), [`hasher`],
+//!   [`clock`], [`entropy`], [`background`]
+//!
+//! Nothing here decides what a request may do or what it is answered: that is core's alone.
+
+pub mod background;
+pub mod cli;
+pub mod clock;
+pub mod dev;
+pub mod entropy;
+pub mod env;
+mod files;
+pub mod hasher;
+pub mod host;
+pub mod http_client;
+pub mod keys;
+pub mod limiter;
+pub mod mail;
+pub mod server;
+pub mod signer;
+pub mod sms;
+pub mod store;
+pub mod telemetry;

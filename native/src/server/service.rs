@@ -1,0 +1,192 @@
+//! One request: what the host adds before core answers it, and what it notes afterwards.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Request, Response, StatusCode, Uri, Version};
+use hyper::body::Incoming;
+use ipnet::IpNet;
+use portico_core::App;
+use portico_core::error::Error;
+use portico_core::http::body::Body;
+use portico_core::http::client_addr::{self, ClientAddr};
+use portico_core::http::reply;
+
+use super::body::{self, Lateness};
+use crate::dev::DevOutbox;
+
+/// The longest header block, in bytes.
+pub(super) const MAX_HEADER_BYTES: usize = 32 * 1024;
+
+/// What each header costs besides its name and value (RFC 9113, section 6.5.2).
+const HEADER_OVERHEAD: usize = 32;
+
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// Answers requests: by the development pages, else by core.
+#[derive(Debug)]
+pub struct Service {
+    /// The app.
+    pub app: Arc<App>,
+    /// The development outbox, if it is shown.
+    pub outbox: Option<DevOutbox>,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+impl Service {
+    /// Answers one request; never fails.
+    pub(super) async fn answer(
+        &self,
+        request: Request<Incoming>,
+        peer: IpAddr,
+    ) -> Result<Response<Body>, Infallible> {
+        let begun = Instant::now();
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        let response = self.respond(request, peer).await;
+        note(&method, &uri, &response, begun.elapsed());
+        Ok(response)
+    }
+
+    async fn respond(&self, request: Request<Incoming>, peer: IpAddr) -> Response<Body> {
+        if header_bytes(request.headers()) > MAX_HEADER_BYTES {
+            return refuse(
+                request.headers(),
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "headers_too_large",
+                "the header block is longer than 32 KiB",
+            );
+        }
+        if let Some(outbox) = &self.outbox
+            && outbox.answers(request.method(), request.uri().path())
+        {
+            let mut response = outbox.answer(request.headers()).await;
+            identify(&mut response, request.headers());
+            return response;
+        }
+        let id = request.headers().get(&REQUEST_ID).cloned();
+        let (request, late) = self.prepare(request, peer);
+        let response = self.app.handle(request).await;
+        if late.is_late() { too_slow(id) } else { response }
+    }
+
+    fn prepare(&self, request: Request<Incoming>, peer: IpAddr) -> (Request<Body>, Lateness) {
+        let (mut parts, incoming) = request.into_parts();
+        let forwarded = parts.headers.get_all(&FORWARDED_FOR).iter();
+        let values: Vec<&str> = forwarded.map(|value| value.to_str().unwrap_or_default()).collect();
+        let client = client_addr::resolve(peer, values, &self.trusted_proxies);
+        parts.extensions.insert(ClientAddr(client));
+        if parts.version == Version::HTTP_2 {
+            add_host(&mut parts.headers, &parts.uri);
+        }
+        let (body, late) = body::receive(incoming);
+        (Request::from_parts(parts, body), late)
+    }
+}
+
+/// HTTP/2 names the host in the target (RFC 9113, section 8.3.1); core looks in one place only.
+fn add_host(headers: &mut HeaderMap, uri: &Uri) {
+    if let (false, Some(authority)) = (headers.contains_key(header::HOST), uri.authority())
+        && let Ok(value) = HeaderValue::from_str(authority.as_str())
+    {
+        headers.insert(header::HOST, value);
+    }
+}
+
+fn header_bytes(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + HEADER_OVERHEAD).sum()
+}
+
+/// A refusal before core saw the request.
+fn refuse(
+    request: &HeaderMap,
+    status: StatusCode,
+    code: &'static str,
+    detail: &'static str,
+) -> Response<Body> {
+    let id = request_id(request.get(&REQUEST_ID));
+    let mut response = reply::problem(&Error::new(status, code, detail), id.to_str().unwrap_or_default());
+    response.headers_mut().insert(REQUEST_ID.clone(), id);
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// 408, after which nothing more is read from the connection (RFC 9110, section 15.5.9).
+fn too_slow(id: Option<HeaderValue>) -> Response<Body> {
+    let mut headers = HeaderMap::new();
+    if let Some(id) = id {
+        headers.insert(REQUEST_ID.clone(), id);
+    }
+    let mut response =
+        refuse(&headers, StatusCode::REQUEST_TIMEOUT, "body_too_slow", "the body came too slowly");
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+fn identify(response: &mut Response<Body>, request: &HeaderMap) {
+    response.headers_mut().insert(REQUEST_ID.clone(), request_id(request.get(&REQUEST_ID)));
+}
+
+/// The caller's id by the contract's rule, else a new one.
+fn request_id(given: Option<&HeaderValue>) -> HeaderValue {
+    let fits =
+        |id: &&HeaderValue| (1..=128).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic);
+    match given.filter(fits) {
+        Some(id) => id.clone(),
+        None => new_id().parse().unwrap_or_else(|_| HeaderValue::from_static("0")),
+    }
+}
+
+fn new_id() -> String {
+    let mut bytes = [0; 10];
+    // An id without randomness is merely less unique.
+    let _filled = getrandom::fill(&mut bytes);
+    let millis =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |t| t.as_millis());
+    let random = bytes.iter().fold(0, |number, byte| number << 8 | u128::from(*byte));
+    ulid::Ulid::from(millis << 80 | random).to_string()
+}
+
+/// One line of the log and one observation for each request. The query stays out: it may hold what must not be kept.
+fn note(method: &Method, uri: &Uri, response: &Response<Body>, took: Duration) {
+    let status = response.status().as_u16();
+    metrics::histogram!("portico_http_request_seconds", "method" => known(method), "status" => class(status))
+        .record(took.as_secs_f64());
+    let path = uri.path();
+    let duration_ms = took.as_secs_f64() * 1000.0;
+    let id = response.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
+    // Probes would drown everything else.
+    if path.starts_with("/v1/health-check/") {
+        tracing::debug!(%method, path, status, duration_ms, request_id = id, "answered");
+    } else {
+        tracing::info!(%method, path, status, duration_ms, request_id = id, "answered");
+    }
+}
+
+/// A label of few values: clients may send any method.
+fn known(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}
+
+fn class(status: u16) -> &'static str {
+    match status {
+        ..300 => "2xx",
+        300..400 => "3xx",
+        400..500 => "4xx",
+        _ => "5xx",
+    }
+}

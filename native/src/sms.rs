@@ -1,0 +1,3 @@
+//! SMS: the ways a message leaves.
+
+pub mod outbox;

@@ -1,0 +1,3 @@
+//! The stores that the native host can keep items in.
+
+pub mod sqlite;
