@@ -71,11 +71,7 @@ impl Environment {
     /// Reads `APP_ENV`.
     pub fn read(vars: &Vars<'_>) -> Self {
         let choices = [("development", Self::Development), ("production", Self::Production)];
-        // A mistyped `production` must not relax anything.
-        if vars.is_set(&v::APP_ENV) {
-            return vars.choice(&v::APP_ENV, &choices).unwrap_or(Self::Production);
-        }
-        Self::Development
+        vars.choice(&v::APP_ENV, &choices).unwrap_or(Self::Development)
     }
 }
 
@@ -228,7 +224,7 @@ fn parse_origin(text: &str) -> Option<String> {
         && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
     let authority: http::uri::Authority = authority.parse().ok()?;
     let plain = !authority.host().is_empty() && !authority.as_str().contains(['@', '*']);
-    let port_fits = authority.port().is_none() || authority.port_u16().is_some();
+    let port_fits = authority.as_str() == authority.host() || authority.port_u16().is_some();
     (scheme_fits && plain && port_fits).then(|| {
         let implied = match scheme {
             "https" => ":443",

@@ -18,7 +18,7 @@ use crate::http::reply::{self, Reply};
 use crate::http::request::Request;
 
 /// The contract as JSON, made by the build from `openapi.yaml`.
-static OPENAPI: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/openapi.json"));
+pub static OPENAPI_JSON: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/openapi.json"));
 
 /// The contract as a page.
 static DOCS: &str = include_str!(concat!(env!("OUT_DIR"), "/docs.html"));
@@ -34,7 +34,7 @@ static CACHEABLE: HeaderValue = HeaderValue::from_static("public, max-age=300");
 /// # Errors
 /// None.
 pub async fn openapi(_app: &Arc<App>, _request: Request) -> Result<Reply, Error> {
-    let body = Bytes::from_static(OPENAPI).into();
+    let body = Bytes::from_static(OPENAPI_JSON).into();
     Ok(cacheable(reply::bytes_reply(StatusCode::OK, "application/json", body)))
 }
 
@@ -94,8 +94,8 @@ fn unknown_address() -> Error {
     Error::bad_request("invalid_parameter", "send one `Host` header with the name of this server")
 }
 
-/// The address that a request was sent to, if its `Host` is a plain name or address with an optional port. The request
-/// does not tell the scheme; in production it is always TLS that clients see.
+/// The address that a request was sent to, if its `Host` is a plain name or address and perhaps a port. The
+/// scheme is not told; in production it is always TLS that clients see.
 fn address_of(environment: Environment, headers: &HeaderMap) -> Option<String> {
     let scheme = match environment {
         Environment::Production => "https",

@@ -55,8 +55,9 @@ impl Timestamp {
     }
 
     fn to_jiff(self) -> jiff::Timestamp {
-        let clamped =
-            self.0.clamp(jiff::Timestamp::MIN.as_millisecond(), jiff::Timestamp::MAX.as_millisecond());
+        let (first, last) =
+            (jiff::Timestamp::MIN.as_second() * 1000, jiff::Timestamp::MAX.as_second() * 1000);
+        let clamped = self.0.clamp(first, last);
         jiff::Timestamp::from_millisecond(clamped).unwrap_or_default()
     }
 }
@@ -142,7 +143,7 @@ mod tests {
             Timestamp::parse("2026-02-20T11:00:00.1239+01:00").unwrap().to_string(),
             "2026-02-20T10:00:00.123Z"
         );
-        assert_eq!(Timestamp::from_millis(i64::MAX).to_string(), "9999-12-30T22:00:00.999Z");
+        assert_eq!(Timestamp::from_millis(i64::MAX).to_string(), "9999-12-30T22:00:00.000Z");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Files and folders that only their owner may read, written whole or not at all.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{DirBuilder, File};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// When it cannot be created, or something else has its name.
-pub fn create_private_dir(path: &Path) -> io::Result<()> {
+pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -20,7 +20,7 @@ pub fn create_private_dir(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// When any step fails; the file then is as it was.
-pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
+pub(crate) fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     let folder = parent(path);
     // Temporary files have mode 0600 from the start.
     let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?;
@@ -34,25 +34,13 @@ pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
 ///
 /// # Errors
 /// As [`write_private`], and `AlreadyExists`.
-pub fn create_private(path: &Path, content: &[u8]) -> io::Result<()> {
+pub(crate) fn create_private(path: &Path, content: &[u8]) -> io::Result<()> {
     let folder = parent(path);
     let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?;
     file.write_all(content)?;
     file.as_file().sync_all()?;
     file.persist_noclobber(path)?;
     sync_dir(folder)
-}
-
-/// Reads a file that may be absent.
-///
-/// # Errors
-/// When it is there and cannot be read.
-pub fn read_if_present(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    match fs::read(path) {
-        Ok(content) => Ok(Some(content)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
 }
 
 fn parent(path: &Path) -> &Path {

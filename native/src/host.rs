@@ -72,10 +72,14 @@ pub enum StartError {
     },
     /// The first administrator.
     #[error("ADMIN_EMAIL, ADMIN_PASSWORD: {0}")]
-    FirstAdmin(#[source] Error),
+    FirstAdmin(#[source] Box<Error>),
 }
 
 impl StartError {
+    fn first_admin(error: Error) -> Self {
+        Self::FirstAdmin(Box::new(error))
+    }
+
     fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let what = what.into();
         move |source| Self::Io { what, source }
@@ -150,11 +154,11 @@ fn open_sms(
 /// Creates the administrator that the configuration names, once, if nobody ever registered.
 async fn create_first_admin(app: &Arc<App>, admin: Option<FirstAdmin>) -> Result<(), StartError> {
     let Some(FirstAdmin { email, password }) = admin else { return Ok(()) };
-    if !app.has_no_users().await.map_err(StartError::FirstAdmin)? {
+    if !app.has_no_users().await.map_err(StartError::first_admin)? {
         tracing::info!("ADMIN_EMAIL and ADMIN_PASSWORD are not used: there are users already; remove them");
         return Ok(());
     }
-    app.create_admin(FIRST_ADMIN, &email, password).await.map_err(StartError::FirstAdmin)?;
+    app.create_admin(FIRST_ADMIN, &email, password).await.map_err(StartError::first_admin)?;
     tracing::info!(username = FIRST_ADMIN, "the first administrator was created; remove ADMIN_PASSWORD");
     Ok(())
 }

@@ -137,7 +137,7 @@ impl Server {
         slot: OwnedSemaphorePermit,
         service: Arc<Service>,
     ) -> impl Future<Output = ()> + Send + 'static {
-        let connection = Connection { peer, service, stop: self.stop.clone(), begun: AtomicBool::new(false) };
+        let connection = Connection { peer, service, stop: self.stop.clone(), begun: Arc::default() };
         let tls = self.tls.clone();
         async move {
             // Without it, small answers merely wait a little.
@@ -155,7 +155,7 @@ struct Connection {
     peer: SocketAddr,
     service: Arc<Service>,
     stop: CancellationToken,
-    begun: AtomicBool,
+    begun: Arc<AtomicBool>,
 }
 
 impl Connection {
@@ -172,9 +172,11 @@ impl Connection {
     async fn exchange(&self, stream: impl AsyncRead + AsyncWrite + Send + 'static) {
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(WRITE_WITHIN));
-        let answer = service_fn(|request| {
-            self.begun.store(true, Ordering::Relaxed);
-            self.service.answer(request, self.peer.ip())
+        let (service, begun, peer) = (Arc::clone(&self.service), Arc::clone(&self.begun), self.peer.ip());
+        let answer = service_fn(move |request| {
+            begun.store(true, Ordering::Relaxed);
+            let service = Arc::clone(&service);
+            async move { service.answer(request, peer).await }
         });
         let builder = protocols();
         let mut exchange = pin!(builder.serve_connection(TokioIo::new(Box::pin(stream)), answer));

@@ -38,7 +38,7 @@ pub fn start_log(format: Option<LogFormat>, level: LevelFilter) -> Result<Worker
             tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(queue).boxed()
         }
         LogFormat::Text => {
-            tracing_subscriber::fmt::layer().with_ansi(on_terminal).with_writer(OneLine(queue)).boxed()
+            tracing_subscriber::fmt::layer().with_ansi(false).with_writer(OneLine(queue)).boxed()
         }
     };
     tracing_subscriber::registry().with(layer.with_filter(filter)).try_init()?;
@@ -78,23 +78,24 @@ impl<W: Write> Write for OneLineWriter<W> {
     }
 }
 
-/// Escapes control characters but for the line's end, and ESC, which colours begin with and which values
-/// cannot bring in: the subscriber escapes it there.
+/// Escapes control characters but for the line's end. Without colours none is ever the subscriber's own; and those
+/// of values it escapes only in part.
 fn escape(event: &[u8]) -> Vec<u8> {
-    let (line, end) = match event.strip_suffix(b"\n") {
-        Some(line) => (line, &b"\n"[..]),
-        None => (event, &b""[..]),
+    let text = String::from_utf8_lossy(event);
+    let (line, end) = match text.strip_suffix('\n') {
+        Some(line) => (line, "\n"),
+        None => (&*text, ""),
     };
-    let mut escaped = Vec::with_capacity(event.len());
-    for byte in line {
-        match byte {
-            0x1b => escaped.push(*byte),
-            byte if byte.is_ascii_control() => escaped.extend(byte.escape_ascii()),
-            byte => escaped.push(*byte),
+    let mut escaped = String::with_capacity(event.len());
+    for char in line.chars() {
+        if char.is_control() {
+            escaped.extend(char.escape_default());
+        } else {
+            escaped.push(char);
         }
     }
-    escaped.extend_from_slice(end);
-    escaped
+    escaped.push_str(end);
+    escaped.into_bytes()
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
-//! App versions in the store, and the claims (`version#<platform>#<version>`) that keep a version from existing twice for
-//! a platform. The table is small and read whole.
+//! App versions in the store. The table is small and read whole.
+//!
+//! Beside them are claims (`version#<platform>#<version>`), so that no version exists twice for a platform.
 
 use crate::app_versions::model::{AppVersion, Claim};
 use crate::app_versions::version::precedence_text;
@@ -62,8 +63,8 @@ pub async fn list(store: &dyn Store) -> Result<Vec<AppVersion>, StoreError> {
     Ok(versions)
 }
 
-/// An app version of the table; claims are none. What an older system left unreadable must not stop every app's
-/// version check, so that it is passed over.
+/// An app version of the table; claims are none. What an older system left unreadable is passed over, lest it
+/// stop every app's version check.
 fn read(item: Versioned) -> Option<AppVersion> {
     let key = Key::of(&APP_VERSIONS, &item.item)?;
     if key.hash.contains('#') {
@@ -129,10 +130,9 @@ async fn release_claim(
     version: &AppVersion,
 ) -> Result<(), StoreError> {
     let key = claim_key(version);
-    if let Some(claim) = store.find::<Claim>(&key).await? {
-        if claim.value.owner_id == version.version_id {
-            tx.delete(key, claim.unchanged(), Obstacle::Changed);
-        }
+    let claim = store.find::<Claim>(&key).await?;
+    if let Some(own) = claim.filter(|claim| claim.value.owner_id == version.version_id) {
+        tx.delete(key, own.unchanged(), Obstacle::Changed);
     }
     Ok(())
 }
@@ -142,4 +142,75 @@ async fn refuse_twin(store: &dyn Store, version: &AppVersion) -> Result<(), Erro
     let is_twin =
         |other: &AppVersion| other.version_id != version.version_id && claim_key(other) == claim_key(version);
     if list(store).await?.iter().any(is_twin) { Err(Obstacle::VersionExists.into()) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use futures::executor::block_on;
+    use serde_json::json;
+
+    use super::*;
+    use crate::memory::clock::ManualClock;
+    use crate::memory::entropy::SeededEntropy;
+    use crate::memory::store::{Lag, MemoryStore};
+
+    /// A store whose queries never see a change, so that only claims tell what exists.
+    fn trailing_store() -> MemoryStore {
+        let (clock, entropy) = (Arc::new(ManualClock::default()), Arc::new(SeededEntropy::new(7)));
+        MemoryStore::with_lagging_indexes(clock, entropy, Lag::UntilCaughtUp)
+    }
+
+    fn release(id: &str, version: &str, platform: Option<&str>) -> AppVersion {
+        let row = json!({ "version_id": id, "version": version, "platform": platform });
+        serde_json::from_value(row).unwrap()
+    }
+
+    #[test]
+    fn a_version_exists_once_for_a_platform() {
+        let store = trailing_store();
+        let create = |id, version, platform| block_on(create(&store, &release(id, version, platform)));
+        create("1", "1.1.0", Some("ios")).unwrap();
+        assert_eq!(create("2", "1.1.0+5", Some("iOS")).unwrap_err().code, "version_exists");
+        create("3", "1.1.0", None).unwrap();
+        create("4", "1.1.0-rc.1", Some("ios")).unwrap();
+    }
+
+    #[test]
+    fn changing_and_removing_gives_a_version_free() {
+        let store = trailing_store();
+        block_on(async {
+            create(&store, &release("1", "1.1.0", None)).await.unwrap();
+            let old = get(&store, "1").await.unwrap();
+            update(&store, &old, &release("1", "1.2.0", None)).await.unwrap();
+            create(&store, &release("2", "1.1.0", None)).await.unwrap();
+            assert_eq!(update(&store, &old, &old.value).await.unwrap_err().code, "conflict");
+            let changed = get(&store, "1").await.unwrap();
+            let twin = update(&store, &changed, &release("1", "1.1.0", None)).await;
+            assert_eq!(twin.unwrap_err().code, "version_exists");
+            remove(&store, &changed).await.unwrap();
+            create(&store, &release("3", "1.2.0", None)).await.unwrap();
+        });
+    }
+
+    #[test]
+    fn claims_are_not_listed_and_older_rows_count() {
+        let store = trailing_store();
+        block_on(async {
+            create(&store, &release("1", "1.10.0", None)).await.unwrap();
+            store.write(put_row(json!({ "version_id": "2", "version": 1.9 }))).await.unwrap();
+            store.write(put_row(json!({ "version_id": "3", "version": "unreadable" }))).await.unwrap();
+            store.catch_up();
+            let ids = list(&store).await.unwrap().into_iter().map(|version| version.version_id);
+            assert_eq!(ids.collect::<Vec<_>>(), ["1", "2"]);
+            let twin = create(&store, &release("4", "1.9", None)).await;
+            assert_eq!(twin.unwrap_err().code, "version_exists");
+        });
+    }
+
+    fn put_row(row: serde_json::Value) -> crate::ports::store::Write {
+        let id = row["version_id"].as_str().unwrap().to_owned();
+        crate::ports::store_ext::put(key(&id), &row, Condition::Absent).unwrap()
+    }
 }

@@ -1,5 +1,5 @@
-//! Devices in the store. A new device's id is derived from its owner and its name, so that signing in is an upsert by
-//! key, and no name leads to another user's device.
+//! Devices in the store. A new device's id is derived from its owner and its name, so that signing in is an
+//! upsert by key, and no name leads to another user's device.
 //!
 //! What is under a device's key is a live device: deleting one moves what is kept of it to another key.
 
@@ -120,7 +120,8 @@ pub async fn update(
 /// Deletes a device that the caller may see, and ends the sessions on it; returns whose it was.
 ///
 /// # Errors
-/// 404, 409 when others keep changing it, 503. Once it is deleted its sessions end in any case, if need be later.
+/// 404, 409 when others keep changing it, 503. Once it is deleted its sessions end in any case, if need be a
+/// little later.
 pub async fn remove(app: &Arc<App>, caller: &Caller, device_id: &str) -> Result<Device, Error> {
     let store = &*app.ports.store;
     for _ in 0..TRIES {
@@ -175,7 +176,12 @@ fn contended() -> Error {
 
 #[cfg(test)]
 mod tests {
+    use futures::executor::block_on;
+
     use super::*;
+    use crate::memory::clock::ManualClock;
+    use crate::memory::entropy::SeededEntropy;
+    use crate::memory::store::MemoryStore;
 
     fn uuid(text: &str) -> DeviceUuid {
         DeviceUuid::parse(text).unwrap()
@@ -190,6 +196,22 @@ mod tests {
         {
             assert_ne!(id, device_id(user, &uuid(name)), "{user} {name}");
         }
+    }
+
+    #[test]
+    fn fault_3_a_name_never_leads_to_another_users_device() {
+        let store = MemoryStore::new(Arc::new(ManualClock::default()), Arc::new(SeededEntropy::new(7)));
+        let row = |id: &str, user: &str, enable: bool| {
+            let row = serde_json::json!({
+                "device_id": id, "user_id": user, "device_uuid": "phone", "enable": enable,
+            });
+            put(key(id), &row, Condition::Absent).unwrap()
+        };
+        let found = |user| block_on(find_legacy(&store, user, &uuid("phone"))).unwrap();
+        block_on(store.transact(&[row("1", "ADA", false), row("2", "BOB", true)])).unwrap();
+        assert_eq!(found("ADA"), None);
+        block_on(store.write(row("3", "ADA", true))).unwrap();
+        assert_eq!(found("ADA").unwrap().device_id, "3");
     }
 
     #[test]

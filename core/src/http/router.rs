@@ -50,6 +50,12 @@ impl Router {
         Ok(Self { paths })
     }
 
+    /// The path with its parameters unfilled, as the API description has it.
+    #[must_use]
+    pub fn template(&self, path: &str) -> Option<&'static str> {
+        self.find(path).and_then(|(routes, _)| routes.first().map(|route| route.path))
+    }
+
     /// The routes of a path, and its parameters.
     fn find(&self, path: &str) -> Option<(&[&'static Route], Vec<(String, String)>)> {
         let found = self.paths.at(path).ok()?;

@@ -28,8 +28,8 @@ pub enum Recipients {
 /// Notifies users; returns how many notifications there are now.
 ///
 /// # Errors
-/// 422 for users who do not exist, and then nobody was notified; 503. Named users are notified all or none; everybody is
-/// notified a hundred at a time, so that a failure may come when some have been.
+/// 422 for users who do not exist, and then nobody was notified; 503. Named users are notified all or none;
+/// everybody is notified a hundred at a time, so that a failure may come when some have been.
 pub async fn create(app: &Arc<App>, recipients: &Recipients, content: &Content) -> Result<usize, Error> {
     match recipients {
         Recipients::One(user_id) => {

@@ -111,7 +111,7 @@ pub fn sweep(
     Entry::at(app, app.now().plus_seconds(SWEEP_AFTER_SECONDS), task)
 }
 
-/// The same promise for the sessions on a device. One that begins after the change, on the device brought back, goes on.
+/// The same promise for the sessions on a device. One that begins later, on the device brought back, goes on.
 ///
 /// # Errors
 /// 503 without randomness.

@@ -38,7 +38,7 @@ fn nothing_set_listens_on_this_machine_with_outboxes() {
     assert_eq!(host.data_dir, PathBuf::from("./data"));
     assert!(matches!(host.mail, MailChoice::Outbox(_)));
     assert_eq!(host.sms, SmsChoice::Outbox);
-    assert!(matches!(host.keys, KeySource::Generate(_)));
+    assert!(matches!(host.keys, KeySource::Generate(..)));
     assert_eq!(host.log_level, LevelFilter::INFO);
 }
 
@@ -70,9 +70,7 @@ fn l4_production_refuses_what_is_for_trying_out() {
         assert!(reported.contains(&expected) && reported.len() == 2, "{name}: {reported:?}");
     }
     assert_eq!(problems(&[("APP_ENV", "production")]).len(), 4);
-    assert!(
-        problems(&production_with(&[("APP_ENV", "prodution"), ("MAILER", "outbox")])).contains(&"MAILER")
-    );
+    assert!(problems(&production_with(&[("MAILER", "outbox")])).contains(&"MAILER"));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! A client may pause, and may be slow, but not so slow that it merely occupies a connection.
 
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,19 +41,11 @@ pub(super) fn receive(incoming: Incoming) -> (Body, Lateness) {
     if incoming.is_end_stream() {
         return (Body::empty(), late);
     }
-    let timed = TimedBody {
-        incoming,
-        late: late.clone(),
-        received: 0,
-        waited: Duration::ZERO,
-        waiting_since: None,
-        deadline: Box::pin(sleep_until(Instant::now())),
-    };
-    (Body::stream(timed), late)
+    (Body::stream(TimedBody::new(incoming, late.clone())), late)
 }
 
-struct TimedBody {
-    incoming: Incoming,
+struct TimedBody<B> {
+    incoming: B,
     late: Lateness,
     received: u64,
     /// Only time in which we would have read on counts against the client.
@@ -61,7 +54,18 @@ struct TimedBody {
     deadline: Pin<Box<Sleep>>,
 }
 
-impl TimedBody {
+impl<B> TimedBody<B> {
+    fn new(incoming: B, late: Lateness) -> Self {
+        Self {
+            incoming,
+            late,
+            received: 0,
+            waited: Duration::ZERO,
+            waiting_since: None,
+            deadline: Box::pin(sleep_until(Instant::now())),
+        }
+    }
+
     fn poll_deadline(&mut self, context: &mut Context<'_>) -> Poll<()> {
         if self.waiting_since.is_none() {
             let now = Instant::now();
@@ -80,7 +84,10 @@ impl TimedBody {
     }
 }
 
-impl Stream for TimedBody {
+impl<B> Stream for TimedBody<B>
+where
+    B: http_body::Body<Data = Bytes, Error: fmt::Display> + Unpin,
+{
     type Item = Result<Bytes, BodyError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -103,5 +110,49 @@ impl Stream for TimedBody {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::stream::{self, StreamExt};
+    use http_body::Frame;
+    use http_body_util::StreamBody;
+
+    use super::*;
+
+    /// Reads a body of 100 pieces, one each so many seconds; tells how much came, and whether it was too late.
+    async fn read(piece: &'static [u8], pause_seconds: u64) -> (usize, bool) {
+        let pieces = stream::iter(0..100).then(move |_| async move {
+            tokio::time::sleep(Duration::from_secs(pause_seconds)).await;
+            Ok::<_, BodyError>(Frame::data(Bytes::from_static(piece)))
+        });
+        let late = Lateness::default();
+        let mut body = TimedBody::new(StreamBody::new(pieces.boxed()), late.clone());
+        let mut received = 0;
+        while let Some(Ok(data)) = body.next().await {
+            received += data.len();
+        }
+        (received, late.is_late())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_may_be_slow_but_not_idle_nor_a_trickle() {
+        assert_eq!(read(&[0; 4096], 2).await, (409_600, false));
+        assert_eq!(read(&[0; 4096], 21).await, (0, true));
+        let (received, late) = read(&[0; 1], 5).await;
+        assert!(late && received < 10, "{received}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn time_in_which_nobody_reads_does_not_count() {
+        let pieces = stream::iter(0..20).map(|_| Ok::<_, BodyError>(Frame::data(Bytes::from_static(b"x"))));
+        let late = Lateness::default();
+        let mut body = TimedBody::new(StreamBody::new(pieces), late.clone());
+        while let Some(piece) = body.next().await {
+            assert!(piece.is_ok());
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        }
+        assert!(!late.is_late());
     }
 }

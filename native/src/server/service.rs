@@ -158,7 +158,7 @@ fn note(method: &Method, uri: &Uri, response: &Response<Body>, took: Duration) {
     metrics::histogram!("portico_http_request_seconds", "method" => known(method), "status" => class(status))
         .record(took.as_secs_f64());
     let path = uri.path();
-    let duration_ms = took.as_secs_f64() * 1000.0;
+    let duration_ms = took.as_micros() as f64 / 1000.0;
     let id = response.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
     // Probes would drown everything else.
     if path.starts_with("/v1/health-check/") {

@@ -41,9 +41,11 @@ struct Run<'h> {
     model: MemoryStore,
     random: Random,
     /// The versions that a key has had, as both sides name them.
-    seen: BTreeMap<(&'static str, String, Option<String>), Vec<(Version, Version)>>,
+    seen: BTreeMap<Place, Vec<(Version, Version)>>,
     at: String,
 }
+
+type Place = (&'static str, String, Option<String>);
 
 impl Run<'_> {
     async fn transact(&mut self) {
@@ -159,7 +161,7 @@ fn comparable(query: &Query, items: Vec<Versioned>) -> Vec<Item> {
     items
 }
 
-fn place(key: &Key) -> (&'static str, String, Option<String>) {
+fn place(key: &Key) -> Place {
     (key.table.name, key.hash.clone(), key.range.clone())
 }
 

@@ -1,0 +1,67 @@
+//! The hosts that a case runs on.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::Request;
+
+use crate::client::{Answer, Client};
+use crate::lab::Lab;
+use crate::messages::Message;
+use crate::native::NativeHost;
+
+/// Something that serves the API.
+#[async_trait]
+pub trait Host: fmt::Debug + Send + Sync {
+    /// Answers a request.
+    async fn send(&self, request: Request<Bytes>) -> Answer;
+    /// The messages sent so far, oldest first.
+    async fn messages(&self) -> Vec<Message>;
+    /// Makes an Admin in the way that the host's operator would.
+    async fn create_admin(&self, username: &str, email: &str, password: &str);
+}
+
+/// The hosts of [`on_every_host`].
+pub const EVERY_HOST: [&str; 3] = ["in process, memory", "in process, SQLite", "native, embedded"];
+
+/// Runs a case on every host and holds the conversations against one another.
+///
+/// # Panics
+/// When the case fails somewhere, or two hosts answer differently.
+pub async fn on_every_host<F: Future<Output = ()>>(case: impl Fn(Client) -> F) {
+    let mut first: Option<Vec<String>> = None;
+    for name in EVERY_HOST {
+        let client = Client::new(start(name).await);
+        case(client.clone()).await;
+        let said = client.transcript().normalized();
+        match &first {
+            None => first = Some(said),
+            Some(first) => assert_eq!(first, &said, "{name} answers otherwise than {}", EVERY_HOST[0]),
+        }
+    }
+}
+
+async fn start(name: &str) -> Arc<dyn Host> {
+    match name {
+        "in process, memory" => Arc::new(Lab::new()),
+        "in process, SQLite" => Arc::new(Lab::on_sqlite()),
+        "native, embedded" => Arc::new(NativeHost::start().await),
+        other => panic!("there is no host {other:?}"),
+    }
+}
+
+/// Makes a test of a case, on every host.
+#[macro_export]
+macro_rules! on_every_host {
+    ($(#[$attribute:meta])* async fn $name:ident($client:ident: Client) $body:block) => {
+        $(#[$attribute])*
+        #[tokio::test(flavor = "multi_thread")]
+        async fn $name() {
+            async fn case($client: $crate::client::Client) $body
+            $crate::hosts::on_every_host(case).await;
+        }
+    };
+}
