@@ -1,6 +1,6 @@
 //! The way of a user through the product, from registration to deletion.
 
-use portico_tests::client::{Client, PASSWORD, registration};
+use portico_tests::client::{PASSWORD, registration};
 use portico_tests::on_every_host;
 use serde_json::json;
 

@@ -56,15 +56,15 @@ fn pattern() -> &'static Regex {
     static PATTERN: OnceLock<Regex> = OnceLock::new();
     PATTERN.get_or_init(|| {
         Regex::new(concat!(
-            r"(?P<access>eyJ[\w-]+\.[\w-]+\.[\w-]+)",
-            r"|(?P<refresh>[0-7][0-9A-HJKMNP-TV-Z]{25}\.[0-7][0-9A-HJKMNP-TV-Z]{25}\.\d+\.[\w-]{43})",
-            r"|(?P<cursor>[\w-]{8,}\.[\w-]{22})",
+            r"(?P<access>eyJ[0-9A-Za-z_-]+\.[0-9A-Za-z_-]+\.[0-9A-Za-z_-]+)",
+            r"|(?P<refresh>[0-7][0-9A-HJKMNP-TV-Z]{25}\.[0-7][0-9A-HJKMNP-TV-Z]{25}\.[0-9]+\.[0-9A-Za-z_-]{43})",
+            r"|(?P<cursor>[0-9A-Za-z_-]{8,}\.[0-9A-Za-z_-]{22})",
             r"|(?P<id>[0-7][0-9A-HJKMNP-TV-Z]{25})",
-            r"|(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)",
+            r"|(?P<time>[0-9]{4}-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]:[0-9][0-9]:[0-9][0-9]\.[0-9]{3}Z)",
             r#"|(?P<address>"ip":"[^"]*")"#,
-            r"|(?P<key>[\w-]{342})",
-            r#"|(?P<kid>"kid":"[\w-]{43}")"#,
-            r"|(?P<base>http://127\.0\.0\.1:\d+)",
+            r"|(?P<key>[0-9A-Za-z_-]{342})",
+            r#"|(?P<kid>"kid":"[0-9A-Za-z_-]{43}")"#,
+            r"|(?P<base>http://127\.0\.0\.1:[0-9]+)",
         ))
         .expect("a constant pattern")
     })
