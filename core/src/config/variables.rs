@@ -38,7 +38,7 @@ macro_rules! variables {
 variables! {
     APP_PORT = "3000", "TCP port to listen on; 0 lets the system choose one.";
     APP_HOST = "127.0.0.1", "Address to listen on. The default is this machine only; 0.0.0.0 is every network.";
-    APP_ENV = "development", "`development` or `production`. Production refuses what is only good for trying out: generated keys, any-origin CORS, outbox mailers.";
+    APP_ENV = "development", "`development` or `production`. Production refuses what is only good for trying out: generated keys, outbox mailers, cheap hashing.";
     PUBLIC_URL = "", "Address under which clients reach the server, such as https://api.example.com. Absent: taken from each request's Host.";
     TLS_CERT_PATH = "", "PEM file with the certificate chain. With TLS_KEY_PATH, the server speaks TLS itself.";
     TLS_KEY_PATH = "", "PEM file with the certificate's private key.";
@@ -93,7 +93,7 @@ variables! {
     TOKEN_SECRET = "", "Key of refresh tokens, codes and cursors, 32 bytes or more. Absent: derived from the private key. Set it to rotate that key without ending sessions.", secret;
 
     GOOGLE_CLIENT_ID = "", "OAuth client id for Google sign-in. Absent: that route answers 503.";
-    ALLOWED_ORIGINS = "*", "Comma-separated origins whose browsers may call (CORS), such as https://app.example.com; `*` for any (development only), `none` for none.";
+    ALLOWED_ORIGINS = "*", "Comma-separated origins whose browsers may call (CORS), such as https://app.example.com; `*` for any (harmless, for no credentials are ever allowed), `none` for none.";
     TRUSTED_PROXIES = "", "Comma-separated addresses or networks (CIDR) of reverse proxies; only theirs is X-Forwarded-For believed.";
     MAX_UPLOAD_BYTES = "33554432", "Largest multipart upload.";
     RATE_LIMIT_PER_SECOND = "5", "Requests a second that one address (IPv6: one /64) may make to sensitive public routes.";

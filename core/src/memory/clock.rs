@@ -1,23 +1,32 @@
 //! A clock that stands still until it is told otherwise.
 
+use std::future;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Poll, Waker};
+
+use futures::future::BoxFuture;
 
 use crate::{ports::clock::Clock, time::Timestamp};
 
 /// Tells the time that was last set.
 #[derive(Debug)]
-pub struct ManualClock(AtomicI64);
+pub struct ManualClock {
+    now: Arc<AtomicI64>,
+    sleepers: Arc<Mutex<Vec<Waker>>>,
+}
 
 impl ManualClock {
     /// A clock that stands at an instant.
     #[must_use]
-    pub const fn at(now: Timestamp) -> Self {
-        Self(AtomicI64::new(now.as_millis()))
+    pub fn at(now: Timestamp) -> Self {
+        Self { now: Arc::new(AtomicI64::new(now.as_millis())), sleepers: Arc::default() }
     }
 
     /// Moves the clock to an instant, be it earlier or later.
     pub fn set(&self, now: Timestamp) {
-        self.0.store(now.as_millis(), Ordering::SeqCst);
+        self.now.store(now.as_millis(), Ordering::SeqCst);
+        self.wake();
     }
 
     /// Moves the clock forward by so many seconds (back, if negative).
@@ -27,7 +36,13 @@ impl ManualClock {
 
     /// Moves the clock forward by so many milliseconds (back, if negative).
     pub fn advance_ms(&self, ms: i64) {
-        self.0.fetch_add(ms, Ordering::SeqCst);
+        self.now.fetch_add(ms, Ordering::SeqCst);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        let sleepers = std::mem::take(&mut *self.sleepers.lock().unwrap_or_else(PoisonError::into_inner));
+        sleepers.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -40,7 +55,19 @@ impl Default for ManualClock {
 
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_millis(self.0.load(Ordering::SeqCst))
+        Timestamp::from_millis(self.now.load(Ordering::SeqCst))
+    }
+
+    fn sleep(&self, duration_ms: u64) -> BoxFuture<'static, ()> {
+        let end = self.now().as_millis().saturating_add_unsigned(duration_ms);
+        let (now, sleepers) = (Arc::clone(&self.now), Arc::clone(&self.sleepers));
+        Box::pin(future::poll_fn(move |context| {
+            if now.load(Ordering::SeqCst) >= end {
+                return Poll::Ready(());
+            }
+            sleepers.lock().unwrap_or_else(PoisonError::into_inner).push(context.waker().clone());
+            Poll::Pending
+        }))
     }
 }
 

@@ -1,5 +1,7 @@
 //! What the messages say.
 
+use maud::{DOCTYPE, html};
+
 use super::model::MailMessage;
 use crate::App;
 use crate::ports::mailer::Mail;
@@ -83,30 +85,20 @@ impl Letter<'_> {
     }
 
     fn to_html(&self) -> String {
-        let code = self.code.as_ref().map(|code| {
-            format!(
-                "<p style=\"font:600 24px ui-monospace,monospace;letter-spacing:2px;word-break:break-all\">{}</p>",
-                code.expose()
-            )
-        });
-        format!(
-            "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>{}</title>\
-             <body style=\"font:16px/1.5 system-ui,sans-serif;max-width:34em;margin:2em auto;padding:0 1em\">\
-             <p>Hello {},</p><p>{}</p>{}<p>{}</p></body></html>\n",
-            self.subject,
-            escape(self.greeting),
-            self.before,
-            code.unwrap_or_default(),
-            self.after
-        )
+        let body = "font:16px/1.5 system-ui,sans-serif;max-width:34em;margin:2em auto;padding:0 1em";
+        let code = "font:600 24px ui-monospace,monospace;letter-spacing:2px;word-break:break-all";
+        let page = html! {
+            (DOCTYPE)
+            html lang="en" {
+                head { meta charset="utf-8"; title { (self.subject) } }
+                body style=(body) {
+                    p { "Hello " (self.greeting) "," }
+                    p { (self.before) }
+                    @if let Some(secret) = &self.code { p style=(code) { (secret.expose()) } }
+                    p { (self.after) }
+                }
+            }
+        };
+        page.into_string()
     }
-}
-
-/// Makes text safe in HTML.
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
-        .replace('\'', "&#39;")
 }

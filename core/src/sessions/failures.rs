@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use base16ct::lower::encode_string as hex;
 use crate::App;
 use crate::auth::mac;
 use crate::devices::model::DeviceUuid;
@@ -19,7 +20,6 @@ use crate::http::request::Client;
 use crate::ports::store::{Condition, Key};
 use crate::ports::store_ext::{StoreExt, Stored, put};
 use crate::schema::COUNTERS;
-use crate::sessions::opening::hex;
 use crate::time::Timestamp;
 
 /// Failures of one source that cost it nothing.

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use base16ct::lower::encode_string as hex;
+
 use crate::App;
 use crate::audit::{Event, Outcome};
 use crate::auth::google::{self, GoogleIdentity};
@@ -139,7 +141,7 @@ async fn free_username(app: &Arc<App>, identity: &GoogleIdentity) -> Result<User
     if users::find_by_login(&*app.ports.store, wanted.as_str()).await?.is_none() {
         return Ok(wanted);
     }
-    parsed(&format!("{stem}-{}", opening::hex(&app.random::<5>()?)))
+    parsed(&format!("{stem}-{}", hex(&app.random::<5>()?)))
 }
 
 fn record(user: &User, session: &Session, client: &Client) {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use base16ct::lower::encode_string as hex;
+
 use crate::App;
 use crate::devices::model::{Device, DeviceUuid};
 use crate::devices::repo as devices;
@@ -138,16 +140,5 @@ fn begin(app: &App, opening: &Opening<'_>, device_id: &str) -> Result<Session, E
         created_at: now,
         updated_at: now,
         purge_at: Some(refresh_expires_at.plus_seconds(repo::KEPT_SECONDS).as_seconds()),
-    })
-}
-
-/// Lower-case hexadecimal.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
     })
 }

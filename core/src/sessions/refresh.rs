@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use base16ct::lower::encode_string as hex;
 use crate::App;
 use crate::audit::{Event, Outcome};
 use crate::auth::refresh_token::RefreshToken;
@@ -12,7 +13,6 @@ use crate::ports::store_ext::{StoreExt, Stored, put};
 use crate::secret::Secret;
 use crate::sessions::ending;
 use crate::sessions::model::{Session, TokenPair};
-use crate::sessions::opening::hex;
 use crate::sessions::repo::{self, KEPT_SECONDS};
 use crate::time::Timestamp;
 use crate::users::model::User;

@@ -1,6 +1,5 @@
 //! Choosing and changing passwords.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -38,12 +37,7 @@ pub async fn check_new(app: &App, secret: Secret, identities: &[&str]) -> Result
 
 /// Asks the range API, which learns five digits of the hash (k-anonymity). An outage is logged and refuses nobody.
 async fn is_pwned(app: &App, password: &Password) -> bool {
-    let digest = Sha1::digest(password.normalized().expose());
-    let hash = digest.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02X}");
-        text
-    });
+    let hash = base16ct::upper::encode_string(&Sha1::digest(password.normalized().expose()));
     let (prefix, suffix) = hash.split_at(5);
     match fetch_range(app, prefix).await {
         Ok(body) => body.lines().any(|line| {

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use base16ct::lower::encode_string as hex;
+
 use crate::App;
 use crate::audit::{Event, Outcome};
 use crate::auth::mac;
@@ -19,7 +21,7 @@ use crate::ports::store_ext::{Stored, Transaction};
 use crate::secret::Secret;
 use crate::sessions::failures::{self, Account};
 use crate::sessions::model::Session;
-use crate::sessions::opening::{self, Opening, hex};
+use crate::sessions::opening::{self, Opening};
 use crate::sessions::{ending, password};
 use crate::text::Email;
 use crate::users::model::User;

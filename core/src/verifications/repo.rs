@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use base16ct::lower::encode_string as hex;
 use crate::App;
 use crate::error::Error;
 use crate::outbox::model::{Entry, Task};
@@ -9,7 +10,6 @@ use crate::ports::store::{Condition, Key, StoreError, Write};
 use crate::ports::store_ext::{StoreExt, Stored, put};
 use crate::schema::USER_VERIFICATIONS;
 use crate::secret::Secret;
-use crate::sessions::opening::hex;
 use crate::verifications::code::{self, Purpose};
 use crate::verifications::model::{MAX_ATTEMPTS, Verification};
 

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use phonelib::{PhoneNumber, PhoneNumberType};
 use serde::{Deserialize, Serialize};
 
+use base16ct::lower::encode_string as hex;
 use crate::App;
 use crate::auth::mac;
 use crate::error::Error;
@@ -14,7 +15,6 @@ use crate::http::client_addr::source_key;
 use crate::ports::store::{Condition, Key, Write};
 use crate::ports::store_ext::{StoreExt, Stored, put};
 use crate::schema::COUNTERS;
-use crate::sessions::opening::hex;
 use crate::text::Phone;
 use crate::time::Timestamp;
 use crate::validate::{Invalid, InvalidCode};

@@ -63,13 +63,13 @@ fn a_mail_server_implies_smtp_unless_told_otherwise() {
 fn l4_production_refuses_what_is_for_trying_out() {
     let missing = ["JWT_PRIVATE_KEY_PATH"];
     assert_eq!(problems(&PRODUCTION), missing, "all else is right");
-    let refused = [("ALLOWED_ORIGINS", "*"), ("SMTP_HOST", ""), ("SMS_SENDER", "")];
+    let refused = [("SMTP_HOST", ""), ("SMS_SENDER", "")];
     for (name, value) in refused {
         let reported = problems(&production_with(&[(name, value)]));
         let expected = if name == "SMTP_HOST" { "MAILER" } else { name };
         assert!(reported.contains(&expected) && reported.len() == 2, "{name}: {reported:?}");
     }
-    assert_eq!(problems(&[("APP_ENV", "production")]).len(), 4);
+    assert_eq!(problems(&[("APP_ENV", "production")]).len(), 3);
     assert!(problems(&production_with(&[("MAILER", "outbox")])).contains(&"MAILER"));
 }
 

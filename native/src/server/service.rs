@@ -70,8 +70,24 @@ impl Service {
         }
         let id = request.headers().get(&REQUEST_ID).cloned();
         let (request, late) = self.prepare(request, peer);
-        let response = self.app.handle(request).await;
+        let response = if request.method().is_safe() {
+            self.app.handle(request).await
+        } else {
+            self.handle_to_the_end(request, id.as_ref()).await
+        };
         if late.is_late() { too_slow(id) } else { response }
+    }
+
+    /// Answers a request that may change something on a task of its own: a client that hangs up must not leave the
+    /// change without its consequences, such as the sessions that it ends.
+    async fn handle_to_the_end(&self, request: Request<Body>, id: Option<&HeaderValue>) -> Response<Body> {
+        let app = Arc::clone(&self.app);
+        let handled = tokio::spawn(async move { app.handle(request).await });
+        handled.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a request ended in a panic, which is a mistake in this program");
+            let headers: HeaderMap = id.map(|id| (REQUEST_ID.clone(), id.clone())).into_iter().collect();
+            refuse(&headers, StatusCode::INTERNAL_SERVER_ERROR, "internal", "this is our mistake: please report it")
+        })
     }
 
     fn prepare(&self, request: Request<Incoming>, peer: IpAddr) -> (Request<Body>, Lateness) {
