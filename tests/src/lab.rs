@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use async_trait::async_trait;
@@ -45,6 +45,9 @@ pub const TEST_VARIABLES: [(&str, &str); 3] = [
     ("RATE_LIMIT_BURST", "1000000"),
 ];
 
+/// No two labs draw the same random bytes, not even two over one store.
+static SEEDS: AtomicU64 = AtomicU64::new(2);
+
 /// An app and its ports.
 pub struct Lab {
     /// The app.
@@ -66,15 +69,24 @@ pub struct Lab {
     _dir: Option<TempDir>,
 }
 
+/// Changes the ports of a lab before its app gets them.
+pub type PortsChange = Box<dyn FnOnce(&mut Ports)>;
+
 /// What a lab is made of.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct LabOptions {
     /// Variables, besides [`TEST_VARIABLES`]; a later value of a name wins.
     pub variables: Vec<(&'static str, String)>,
     /// Changes the ports before the app gets them.
-    pub ports: Option<fn(&mut Ports)>,
+    pub ports: Option<PortsChange>,
     /// Other keys than [`test_keys`].
     pub keys: Option<SigningKeys>,
+}
+
+impl fmt::Debug for LabOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LabOptions").field("variables", &self.variables).finish_non_exhaustive()
+    }
 }
 
 impl Lab {
@@ -111,6 +123,12 @@ impl Lab {
         Self::assemble(LabOptions::default(), Arc::new(store), clock, Some(dir))
     }
 
+    /// A lab on a store that is there already, which goes by the given clock.
+    #[must_use]
+    pub fn on_store(store: Arc<dyn Store>, clock: Arc<ManualClock>) -> Self {
+        Self::assemble(LabOptions::default(), store, clock, None)
+    }
+
     fn assemble(
         options: LabOptions,
         store: Arc<dyn Store>,
@@ -130,7 +148,7 @@ impl Lab {
             signer: Arc::new(AwsLcSigner::new(&keys).expect("usable keys")),
             hasher: Arc::new(InlineHasher),
             clock: clock.clone(),
-            entropy: Arc::new(SeededEntropy::new(2)),
+            entropy: Arc::new(SeededEntropy::new(SEEDS.fetch_add(1, Ordering::Relaxed))),
             background: background.clone(),
         };
         if let Some(change) = options.ports {

@@ -6,8 +6,10 @@
 
 pub mod client;
 pub mod contract;
+pub mod counting;
 pub mod hosts;
 pub mod lab;
+pub mod logs;
 pub mod messages;
 pub mod native;
 pub mod transcript;

@@ -1,5 +1,6 @@
 //! Making notifications: for one user, for several, for all.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::App;
@@ -19,7 +20,7 @@ pub const MAX_NAMED: usize = MAX_WRITES;
 pub enum Recipients {
     /// One user.
     One(String),
-    /// Up to [`MAX_NAMED`] users, none of them twice.
+    /// Up to [`MAX_NAMED`] users; whoever is named twice is notified once.
     Many(Vec<String>),
     /// Everybody who has an account.
     All,
@@ -40,8 +41,8 @@ pub async fn create(app: &Arc<App>, recipients: &Recipients, content: &Content) 
             let at = |(index, user_id)| (format!("/user_ids/{index}"), user_id);
             let named: Vec<(String, &String)> = user_ids.iter().enumerate().map(at).collect();
             refuse_unknown(app, &named).await?;
-            let user_ids: Vec<&str> = user_ids.iter().map(String::as_str).collect();
-            notify(app, &user_ids, content).await
+            let distinct: BTreeSet<&str> = user_ids.iter().map(String::as_str).collect();
+            notify(app, &Vec::from_iter(distinct), content).await
         }
         Recipients::All => notify_all(app, content).await,
     }

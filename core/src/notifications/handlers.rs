@@ -152,18 +152,14 @@ fn many(check: &mut Validator, user_ids: Vec<String>) -> Option<Vec<String>> {
     if user_ids.len() > MAX_NAMED {
         return refuse(check, "/user_ids", InvalidCode::TooLong, "name at most 100 users");
     }
-    let (mut distinct, mut sound) = (Vec::new(), true);
-    for (index, user_id) in user_ids.into_iter().enumerate() {
-        match known_form(user_id) {
-            Ok(user_id) if distinct.contains(&user_id) => {}
-            Ok(user_id) => distinct.push(user_id),
-            Err(invalid) => {
-                check.refuse(format!("/user_ids/{index}"), invalid);
-                sound = false;
-            }
+    let mut sound = true;
+    for (index, user_id) in user_ids.iter().enumerate() {
+        if let Err(invalid) = known_form(user_id.clone()) {
+            check.refuse(format!("/user_ids/{index}"), invalid);
+            sound = false;
         }
     }
-    sound.then_some(distinct)
+    sound.then_some(user_ids)
 }
 
 /// Text that is no id is no user's: keys of other kinds are out of reach.
@@ -195,7 +191,7 @@ mod tests {
         assert_eq!(read(json!({ "message": "hi", "user_id": "01ADA" })), Ok(Recipients::One(ada())));
         assert_eq!(read(json!({ "message": "hi", "all": true })), Ok(Recipients::All));
         let twice = json!({ "message": "hi", "user_ids": ["01ADA", "01ADA"] });
-        assert_eq!(read(twice), Ok(Recipients::Many(vec![ada()])));
+        assert_eq!(read(twice), Ok(Recipients::Many(vec![ada(), ada()])));
     }
 
     #[test]

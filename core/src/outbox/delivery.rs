@@ -56,7 +56,12 @@ async fn try_one(app: &Arc<App>, message_id: &str) {
 
 async fn take_up_and_do(app: &Arc<App>, message_id: &str) -> Result<(), Error> {
     let Some(entry) = take_up(app, message_id).await? else { return Ok(()) };
-    match perform(app, &entry).await? {
+    let outcome = if is_too_late(app, &entry) {
+        Err(SendError::permanent("it is of no use any more"))
+    } else {
+        perform(app, &entry).await?
+    };
+    match outcome {
         Ok(()) => done(app, &entry).await?,
         Err(failure) if !failure.retry || app.now() >= entry.useless_after => {
             metrics::counter!("portico_messages_abandoned_total").increment(1);
@@ -69,6 +74,11 @@ async fn take_up_and_do(app: &Arc<App>, message_id: &str) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Whether an entry is a message whose code, say, has expired. Sessions are ended however late.
+fn is_too_late(app: &App, entry: &Entry) -> bool {
+    matches!(entry.task, Task::Mail { .. } | Task::Sms { .. }) && app.now() >= entry.useless_after
 }
 
 /// Moves a due entry on to its next try, conditionally, so that one instance has it; `None` if another was quicker.

@@ -178,10 +178,13 @@ fn source(attempt: &Attempt<'_>) -> String {
     source_key(attempt.client.addr)
 }
 
-/// Whether the named device is already the account owner's: strangers cannot lock the owner out of it.
+/// Whether the named device is already the account owner's: strangers cannot lock the owner out of it. An account that
+/// does not exist costs the same reads.
 async fn is_owners_device(app: &App, attempt: &Attempt<'_>) -> Result<bool, Error> {
-    let (Account::Known(user_id), Some(uuid)) = (attempt.account, attempt.device_uuid) else {
-        return Ok(false);
+    let Some(uuid) = attempt.device_uuid else { return Ok(false) };
+    let user_id = match attempt.account {
+        Account::Known(user_id) => user_id,
+        Account::Unknown(_) => "nobody",
     };
     let store = &*app.ports.store;
     let derived = devices::key(&devices::device_id(user_id, uuid));

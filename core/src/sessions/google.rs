@@ -20,7 +20,7 @@ use crate::sessions::opening::{self, Opening};
 use crate::text::{Name, Username, fold};
 use crate::time::Timestamp;
 use crate::users::model::{AuthProvider, Role, User};
-use crate::users::repo::{self as users, Obstacle};
+use crate::users::repo::{self as users, LoginName, Obstacle};
 
 const TRIES: usize = 4;
 
@@ -138,7 +138,11 @@ async fn free_username(app: &Arc<App>, identity: &GoogleIdentity) -> Result<User
     let stem = if stem.chars().count() < 3 { format!("user-{stem}") } else { stem };
     let parsed = |text: &str| Username::parse(text).map_err(|_| Error::contended());
     let wanted = parsed(&stem)?;
-    if users::find_by_login(&*app.ports.store, wanted.as_str()).await?.is_none() {
+    let taken = match LoginName::parse(wanted.as_str()) {
+        Some(name) => name.find_owner(&*app.ports.store).await?.is_some(),
+        None => true,
+    };
+    if !taken {
         return Ok(wanted);
     }
     parsed(&format!("{stem}-{}", hex(&app.random::<5>()?)))

@@ -19,6 +19,7 @@ use crate::sessions::model::{Auth, SessionView};
 use crate::sessions::password::Credentials;
 use crate::sessions::{ending, google, password, refresh as refreshing, repo};
 use crate::users::model::UserView;
+use crate::users::repo as users;
 use crate::validate::Validator;
 
 #[derive(Deserialize)]
@@ -99,12 +100,16 @@ pub async fn show(_app: &Arc<App>, request: Request) -> Result<Reply, Error> {
 /// `GET /v1/users/{id}/sessions`
 ///
 /// # Errors
-/// 401, 403, 400 for a bad page.
+/// 401, 403, 404 for a user who does not exist, 400 for a bad page.
 pub async fn list(app: &Arc<App>, request: Request) -> Result<Reply, Error> {
     let page = PageRequest::of(&request)?;
-    let user_id = request.user_param()?;
-    let sessions = repo::list_live(&*app.ports.store, user_id).await?;
-    let current = &request.caller()?.session.session_id;
+    let (caller, user_id) = (request.caller()?, request.user_param()?);
+    let store = &*app.ports.store;
+    if user_id != caller.user_id {
+        users::find(store, user_id).await?.ok_or_else(Error::not_found)?;
+    }
+    let sessions = repo::list_live(store, user_id).await?;
+    let current = &caller.session.session_id;
     let listed = sessions.iter().map(|session| session.listed(current)).collect();
     let scope = format!("sessions/{user_id}");
     paging::reply_list(&page, &app.server_keys.cursors, &scope, listed, |listed| listed.session.id)

@@ -11,13 +11,13 @@ use crate::auth::password::{HashOutcome, HashWork, Password};
 use crate::devices::model::DeviceUuid;
 use crate::error::Error;
 use crate::http::request::Client;
-use crate::ports::store::Condition;
+use crate::ports::store::{Condition, StoreError};
 use crate::ports::store_ext::{Stored, Transaction};
 use crate::sessions::failures::{self, Account, Attempt, Failures};
 use crate::sessions::model::Session;
 use crate::sessions::opening::{self, Opening};
 use crate::users::model::User;
-use crate::users::repo::{self as users, Obstacle};
+use crate::users::repo::{self as users, LoginName, Obstacle};
 
 /// How often a record that changed in between is looked at anew.
 const TRIES: usize = 4;
@@ -42,8 +42,8 @@ pub async fn sign_in(
     client: &Client,
     credentials: &Credentials,
 ) -> Result<(User, Session), Error> {
-    let found = users::find_by_login(&*app.ports.store, &credentials.login).await?;
-    let found = found.filter(|user| user.value.is_enabled());
+    let name = LoginName::parse(&credentials.login);
+    let (found, in_index) = find(app, name.as_ref()).await?;
     let account = match &found {
         Some(user) => Account::Known(&user.value.user_id),
         None => Account::Unknown(&credentials.login),
@@ -51,7 +51,7 @@ pub async fn sign_in(
     let attempt = Attempt { account, client, device_uuid: credentials.device_uuid.as_ref() };
     let verified = compare(app, found.as_ref().map(|user| &user.value), &credentials.password).await?;
     let (Some(user), HashOutcome::Matches { outdated }) = (&found, verified) else {
-        return Err(refuse(app, &attempt, found.is_some(), &credentials.login).await);
+        return Err(refuse(app, &attempt, name.filter(|_| in_index)).await);
     };
     let (user, session) = begin(app, client, credentials, user.clone(), outdated, &attempt).await?;
     let event = Event {
@@ -64,6 +64,17 @@ pub async fn sign_in(
     Ok((user, session))
 }
 
+/// The account that may be signed in to, and whether the index showed one of that name. The index may trail: what it
+/// does not show is looked up by its claim.
+async fn find(app: &App, name: Option<&LoginName>) -> Result<(Option<Stored<User>>, bool), StoreError> {
+    let Some(name) = name else { return Ok((None, false)) };
+    let store = &*app.ports.store;
+    let indexed = name.find_by_index(store).await?;
+    let in_index = indexed.is_some();
+    let found = if in_index { indexed } else { name.find_by_claim(store).await? };
+    Ok((found.filter(|user| user.value.is_enabled()), in_index))
+}
+
 /// Compares the password; for an account that has none the same work is done in vain.
 async fn compare(app: &App, user: Option<&User>, password: &Password) -> Result<HashOutcome, Error> {
     let (password, params) = (password.clone(), app.settings.password_hash);
@@ -74,15 +85,17 @@ async fn compare(app: &App, user: Option<&User>, password: &Password) -> Result<
     Ok(app.ports.hasher.run(work).await?)
 }
 
-async fn refuse(app: &Arc<App>, attempt: &Attempt<'_>, found: bool, login: &str) -> Error {
+async fn refuse(app: &Arc<App>, attempt: &Attempt<'_>, in_index: Option<LoginName>) -> Error {
     let user_id = match attempt.account {
         Account::Known(user_id) => Some(user_id),
         Account::Unknown(_) => None,
     };
     let event = Event { user_id, addr: Some(attempt.client.addr), ..Event::default() };
     event.record("sign_in", Outcome::Failure);
-    // An unknown name took a second look-up, by claim; a known one takes it now.
-    if found && let Err(error) = users::find_by_claim_of(&*app.ports.store, login).await {
+    // A name that the index did not show took a second look-up, by claim; one that it did takes it now.
+    if let Some(name) = in_index
+        && let Err(error) = name.find_owner(&*app.ports.store).await
+    {
         return error.into();
     }
     match failures::count(app, attempt).await {

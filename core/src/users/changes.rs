@@ -175,7 +175,8 @@ async fn commit(
         Err(obstacle) => return Err(obstacle.into()),
     }
     if ends {
-        ending::end_all(app, &after.user_id, kept, after.updated_at).await?;
+        // Until the change was committed a session could still begin, later than `updated_at`.
+        ending::end_all(app, &after.user_id, kept, app.now()).await?;
     }
     delivery::deliver_soon(app, notices.into_iter().map(|notice| notice.message_id).collect());
     Ok(Some(after))
@@ -217,7 +218,7 @@ pub async fn delete(app: &Arc<App>, request: &Request) -> Result<(), Error> {
         repo::put_changed(&mut tx, &before, &after)?;
         tx.push(sweep.promise()?, Obstacle::Changed);
         if tx.commit(&*app.ports.store).await?.is_ok() {
-            ending::end_all(app, &after.user_id, None, now).await?;
+            ending::end_all(app, &after.user_id, None, app.now()).await?;
             record(request, caller, "account_deleted");
             return Ok(());
         }

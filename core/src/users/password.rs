@@ -89,7 +89,8 @@ pub async fn change(
     if !password::is_own(app, client, &user.value, &Password::new(current)).await? {
         event.record("password_changed", Outcome::Failure);
         let wrong = Invalid::new(InvalidCode::WrongPassword, "this is not your present password");
-        return validate::one("/current_password", Err(wrong));
+        return validate::one("/current_password", Err(wrong))
+            .map_err(|error| Error { code: "wrong_password", ..error });
     }
     let now = app.now();
     let changed =
@@ -101,7 +102,8 @@ pub async fn change(
     tx.push(notice.promise()?, Obstacle::Changed);
     tx.push(ending::sweep(app, &caller.user_id, kept, now)?.promise()?, Obstacle::Changed);
     tx.commit(&*app.ports.store).await??;
-    ending::end_all(app, &caller.user_id, kept, now).await?;
+    // Until the change was committed a session could still begin with the old password, later than `now`.
+    ending::end_all(app, &caller.user_id, kept, app.now()).await?;
     delivery::deliver_soon(app, vec![notice.message_id]);
     event.record("password_changed", Outcome::Success);
     Ok(())

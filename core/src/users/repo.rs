@@ -72,39 +72,65 @@ pub async fn find(store: &dyn Store, user_id: &str) -> Result<Option<Stored<User
     store.find(&key(user_id)).await
 }
 
-/// Reads the account that a username or e-mail address belongs to.
-///
-/// # Errors
-/// The store's.
-pub async fn find_by_login(store: &dyn Store, login: &str) -> Result<Option<Stored<User>>, StoreError> {
-    if login.contains('@') {
-        match Email::parse(login) {
-            Ok(email) => find_by_email(store, &email).await,
-            Err(_) => Ok(None),
-        }
-    } else {
-        match Username::parse(login) {
-            Ok(username) => {
-                find_by_name(store, "username-index", username.as_str(), username_claim(&username)).await
-            }
-            Err(_) => Ok(None),
-        }
-    }
+/// A username or an e-mail address, as somebody typed it to sign in.
+#[derive(Debug)]
+pub struct LoginName {
+    index: &'static str,
+    folded: String,
+    claim: Key,
 }
 
-/// Reads the account that holds the claim of a username or e-mail address, without the index.
-///
-/// # Errors
-/// The store's.
-pub async fn find_by_claim_of(store: &dyn Store, login: &str) -> Result<Option<Stored<User>>, StoreError> {
-    let claim = if login.contains('@') {
-        Email::parse(login).ok().map(|email| email_claim(&email))
-    } else {
-        Username::parse(login).ok().map(|username| username_claim(&username))
-    };
-    match claim {
-        Some(claim) => find_by_claim(store, &claim).await,
-        None => Ok(None),
+impl LoginName {
+    /// Reads a name; `None` for what no account can have.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.contains('@') {
+            Email::parse(text).ok().as_ref().map(Self::of_email)
+        } else {
+            let username = Username::parse(text).ok()?;
+            let claim = username_claim(&username);
+            Some(Self { index: "username-index", folded: username.to_string(), claim })
+        }
+    }
+
+    fn of_email(email: &Email) -> Self {
+        Self { index: "email-index", folded: email.to_string(), claim: email_claim(email) }
+    }
+
+    /// Reads the account by the index: one call, which may trail.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn find_by_index(&self, store: &dyn Store) -> Result<Option<Stored<User>>, StoreError> {
+        let query = Query::index(&USERS, self.index, self.folded.as_str()).limit(1);
+        store.query(&query).await?.items.into_iter().next().map(decode).transpose()
+    }
+
+    /// Reads who holds the name: one call, never stale. An account of the older system may hold none.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn find_owner(&self, store: &dyn Store) -> Result<Option<String>, StoreError> {
+        Ok(store.find::<Claim>(&self.claim).await?.map(|claim| claim.value.owner_id))
+    }
+
+    /// Reads the account of the name's owner: two calls, never stale.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn find_by_claim(&self, store: &dyn Store) -> Result<Option<Stored<User>>, StoreError> {
+        find_by_claim(store, &self.claim).await
+    }
+
+    /// Reads the account: by the index, and if that does not know it, by the claim.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn find(&self, store: &dyn Store) -> Result<Option<Stored<User>>, StoreError> {
+        match self.find_by_index(store).await? {
+            Some(user) => Ok(Some(user)),
+            None => self.find_by_claim(store).await,
+        }
     }
 }
 
@@ -113,7 +139,22 @@ pub async fn find_by_claim_of(store: &dyn Store, login: &str) -> Result<Option<S
 /// # Errors
 /// The store's.
 pub async fn find_by_email(store: &dyn Store, email: &Email) -> Result<Option<Stored<User>>, StoreError> {
-    find_by_name(store, "email-index", email.as_str(), email_claim(email)).await
+    LoginName::of_email(email).find(store).await
+}
+
+/// Reads the account of an e-mail address with as many calls as it takes to find that there is none.
+///
+/// # Errors
+/// The store's.
+pub async fn find_by_email_evenly(
+    store: &dyn Store,
+    email: &Email,
+) -> Result<Option<Stored<User>>, StoreError> {
+    let name = LoginName::of_email(email);
+    match name.find_by_index(store).await? {
+        Some(user) => name.find_owner(store).await.map(|_| Some(user)),
+        None => name.find_by_claim(store).await,
+    }
 }
 
 /// Reads the account of a Google user.
@@ -122,21 +163,6 @@ pub async fn find_by_email(store: &dyn Store, email: &Email) -> Result<Option<St
 /// The store's.
 pub async fn find_by_google(store: &dyn Store, sub: &str) -> Result<Option<Stored<User>>, StoreError> {
     find_by_claim(store, &google_claim(sub)).await
-}
-
-/// An index answers in one call but may trail, and an account of the older system may have no claim; hence both, the
-/// index first.
-async fn find_by_name(
-    store: &dyn Store,
-    index: &'static str,
-    name: &str,
-    claim: Key,
-) -> Result<Option<Stored<User>>, StoreError> {
-    let page = store.query(&Query::index(&USERS, index, name).limit(2)).await?;
-    match page.items.into_iter().next() {
-        Some(item) => decode(item).map(Some),
-        None => find_by_claim(store, &claim).await,
-    }
 }
 
 async fn find_by_claim(store: &dyn Store, claim: &Key) -> Result<Option<Stored<User>>, StoreError> {

@@ -13,6 +13,7 @@ use crate::http::reply::{self, Reply};
 use crate::http::request::Request;
 use crate::outbox::delivery;
 use crate::outbox::model::{MailMessage, Task};
+use crate::ports::store::StoreError;
 use crate::ports::store_ext::{Stored, Transaction};
 use crate::secret::Secret;
 use crate::sessions::model::Auth;
@@ -27,6 +28,9 @@ use crate::verifications::sms_limits;
 
 /// How often a change that somebody else overtook is made anew.
 const TRIES: usize = 4;
+
+/// The same for a budget that everybody takes from.
+const BUDGET_TRIES: usize = 16;
 
 #[derive(Deserialize)]
 struct RequestRecovery {
@@ -89,7 +93,7 @@ pub async fn request_email(app: &Arc<App>, request: Request) -> Result<Reply, Er
         },
     };
     let issue = repo::issue(app, &user.user_id, Purpose::Email, user.email(), old.as_ref(), task)?;
-    promise(app, &issue.writes, issue.message_id).await
+    promised(app, app.ports.store.transact(&issue.writes).await, issue.message_id)
 }
 
 /// `POST /v1/confirm-phone/request`
@@ -106,20 +110,24 @@ pub async fn request_phone(app: &Arc<App>, request: Request) -> Result<Reply, Er
         return Err(already_confirmed());
     }
     validate::one("/phone", sms_limits::check_number(app, phone))?;
-    let old = repo::find(app, &user.user_id, Purpose::Phone).await?;
-    let task = |nonce| Task::Sms { to: phone.to_string(), user_id: user.user_id.clone(), nonce };
-    let issue = repo::issue(app, &user.user_id, Purpose::Phone, phone.as_str(), old.as_ref(), task)?;
-    let mut writes = sms_limits::take(app, phone, &user.user_id, request.client.addr).await?;
-    writes.extend(issue.writes);
-    promise(app, &writes, issue.message_id).await
+    for _ in 0..BUDGET_TRIES {
+        let old = repo::find(app, &user.user_id, Purpose::Phone).await?;
+        let task = |nonce| Task::Sms { to: phone.to_string(), user_id: user.user_id.clone(), nonce };
+        let issue = repo::issue(app, &user.user_id, Purpose::Phone, phone.as_str(), old.as_ref(), task)?;
+        let mut writes = sms_limits::take(app, phone, &user.user_id, request.client.addr).await?;
+        let budgets = writes.len();
+        writes.extend(issue.writes);
+        match app.ports.store.transact(&writes).await {
+            // Somebody else took from the same budget at this moment: look at what is left of it.
+            Err(error) if error.conflicting_write().is_some_and(|write| write < budgets) => {}
+            outcome => return promised(app, outcome, issue.message_id),
+        }
+    }
+    Err(Error::contended())
 }
 
-async fn promise(
-    app: &Arc<App>,
-    writes: &[crate::ports::store::Write],
-    message_id: String,
-) -> Result<Reply, Error> {
-    match app.ports.store.transact(writes).await {
+fn promised(app: &Arc<App>, outcome: Result<(), StoreError>, message_id: String) -> Result<Reply, Error> {
+    match outcome {
         Ok(()) => delivery::deliver_soon(app, vec![message_id]),
         Err(error) if error.conflicting_write().is_some() => {
             let detail = "a code was sent just now: wait before asking for another";

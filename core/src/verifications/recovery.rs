@@ -139,7 +139,7 @@ async fn change_password(
         };
         match opening::open(app, &opening, prepare).await? {
             Ok(session) => {
-                ending::end_all(app, &changed.user_id, Some(&session.session_id), session.created_at).await?;
+                ending::end_all(app, &changed.user_id, Some(&session.session_id), app.now()).await?;
                 delivery::deliver_soon(app, vec![notice.message_id]);
                 record(&changed, &session, client);
                 return Ok((changed, session));
@@ -147,7 +147,10 @@ async fn change_password(
             Err(Obstacle::CodeSpent) => return Err(invalid_code()),
             Err(_) => {
                 let now = users::find(&*app.ports.store, &user.value.user_id).await?;
-                before = now.filter(|now| now.value.is_enabled()).ok_or_else(invalid_code)?;
+                let same = |now: &Stored<User>| {
+                    now.value.is_enabled() && now.value.email.as_ref() == Some(&recovery.email)
+                };
+                before = now.filter(same).ok_or_else(invalid_code)?;
             }
         }
     }
@@ -155,7 +158,7 @@ async fn change_password(
 }
 
 async fn find(app: &App, email: &Email) -> Result<Option<Stored<User>>, Error> {
-    let user = users::find_by_email(&*app.ports.store, email).await?;
+    let user = users::find_by_email_evenly(&*app.ports.store, email).await?;
     Ok(user.filter(|user| user.value.is_enabled()))
 }
 
