@@ -1,3 +1,14 @@
 //! Cases that run on every host, and are compared answer by answer.
 
+mod accounts;
+mod app_versions;
+mod description;
+mod devices;
+mod health;
+mod http;
 mod journey;
+mod notifications;
+mod paging;
+mod sessions;
+mod statuses;
+mod verifications;

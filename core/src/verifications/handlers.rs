@@ -191,12 +191,7 @@ async fn redeem(
     pointer: &'static str,
 ) -> Result<Accepted, Error> {
     let caller = request.caller()?;
-    let event = Event {
-        user_id: Some(&caller.user_id),
-        session_id: Some(&caller.session.session_id),
-        device_id: Some(&caller.session.device_id),
-        addr: Some(request.client.addr),
-    };
+    let event = Event::of(&caller.session, &request.client);
     let refused = match repo::redeem(app, &caller.user_id, purpose, Some(address), entered).await? {
         Ok(accepted) => {
             event.record("address_confirmed", Outcome::Success);
