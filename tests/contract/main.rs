@@ -1,1 +1,4 @@
-//! (placeholder)
+//! The contract as a whole: the route table and its description, bad requests to every operation, who may call what.
+
+mod access;
+mod document;

@@ -80,7 +80,9 @@ on_every_host! {
 
 #[tokio::test]
 async fn discovery_prefers_the_configured_address() {
-    let client = Arc::new(Lab::with_variables(&[("PUBLIC_URL", "https://id.example.com/"), ("JWT_ISSUER", "garden")])).client();
+    let client =
+        Arc::new(Lab::with_variables(&[("PUBLIC_URL", "https://id.example.com/"), ("JWT_ISSUER", "garden")]))
+            .client();
     let answer = with_host(&client, &["evil.example"]).await.expect(200);
     assert_eq!(answer.json()["jwks_uri"], "https://id.example.com/.well-known/jwks.json");
     assert_eq!(answer.json()["issuer"], "garden");

@@ -180,7 +180,10 @@ fn is_guarded(answer: &Answer, cacheable: bool) {
     assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{}", answer.text());
     assert_eq!(answer.header("referrer-policy"), Some("no-referrer"), "{}", answer.text());
     let policy = answer.header("content-security-policy").unwrap_or_default();
-    assert!(policy.starts_with("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{policy:?}");
+    assert!(
+        policy.starts_with("default-src 'none'") && policy.contains("frame-ancestors 'none'"),
+        "{policy:?}"
+    );
     let caching = answer.header("cache-control").unwrap_or_default();
     assert_eq!(caching, if cacheable { "public, max-age=300" } else { "no-store" });
     for unwanted in ["server", "x-powered-by", "set-cookie", "access-control-allow-credentials"] {
@@ -272,14 +275,28 @@ async fn a6_a_list_of_origins_lets_in_exactly_those() {
     let listed = [("ALLOWED_ORIGINS", "https://app.example.com, http://localhost:5173")];
     let client = Arc::new(Lab::with_variables(&listed)).client();
     for origin in ["https://app.example.com", "http://localhost:5173"] {
-        for answer in [with_header(&client, PING, "origin", origin.as_bytes()).await, preflight(&client, "/v1/users/me", origin).await] {
+        for answer in [
+            with_header(&client, PING, "origin", origin.as_bytes()).await,
+            preflight(&client, "/v1/users/me", origin).await,
+        ] {
             assert_eq!(answer.header("access-control-allow-origin"), Some(origin));
             assert_eq!(answer.header("vary"), Some("Origin"));
             assert_eq!(answer.header("access-control-allow-credentials"), None);
         }
     }
-    for origin in ["https://app.example.com.evil.de", "http://app.example.com", "https://app.example.com:444", "null", "*", "https://evil.de", ""] {
-        for answer in [with_header(&client, PING, "origin", origin.as_bytes()).await, preflight(&client, "/v1/users/me", origin).await] {
+    for origin in [
+        "https://app.example.com.evil.de",
+        "http://app.example.com",
+        "https://app.example.com:444",
+        "null",
+        "*",
+        "https://evil.de",
+        "",
+    ] {
+        for answer in [
+            with_header(&client, PING, "origin", origin.as_bytes()).await,
+            preflight(&client, "/v1/users/me", origin).await,
+        ] {
             assert_eq!(answer.header("access-control-allow-origin"), None, "{origin}");
             assert_eq!(answer.header("vary"), Some("Origin"), "{origin}");
         }

@@ -10,9 +10,8 @@ pub(crate) async fn walk(client: &Client, path: &str, limit: usize) -> Vec<Value
         let page = client.get(&page_path).await.expect(200).json();
         let data = page["data"].as_array().expect("a page").clone();
         assert_eq!(page["returned"], data.len());
-        next = page["next_cursor"]
-            .as_str()
-            .map(|cursor| with(path, &format!("limit={limit}&cursor={cursor}")));
+        next =
+            page["next_cursor"].as_str().map(|cursor| with(path, &format!("limit={limit}&cursor={cursor}")));
         assert!(data.len() == limit || next.is_none(), "a short page that is not the last");
         items.extend(data);
     }
@@ -27,10 +26,7 @@ pub(crate) async fn expect_pages(client: &Client, path: &str, ids: &[String]) {
         assert_eq!(ids_of(&walk(client, path, limit).await), ids, "{path} by {limit}");
     }
     for limit in ["0", "101", "-1", "1.5", "x", "", "99999999999999999999"] {
-        client
-            .get(&with(path, &format!("limit={limit}")))
-            .await
-            .expect_problem(400, "invalid_parameter");
+        client.get(&with(path, &format!("limit={limit}"))).await.expect_problem(400, "invalid_parameter");
     }
     let cursor = first_cursor(client, path).await;
     // Base64 of a position begins with `I` or `e`.

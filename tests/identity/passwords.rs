@@ -51,7 +51,9 @@ async fn p2_up_to_128_code_points_are_accepted() {
             login(&client, &name, &password).await.expect(200);
         }
     }
-    register_with(&client, "toolong", &"k\u{e9}".repeat(65)).await.expect_invalid(&[("/password", "too_long")]);
+    register_with(&client, "toolong", &"k\u{e9}".repeat(65))
+        .await
+        .expect_invalid(&[("/password", "too_long")]);
 }
 
 #[tokio::test]
@@ -231,7 +233,10 @@ async fn p5_a_change_needs_the_present_password() {
         let answer = change_password(&ada, wrong, new).await.expect(422);
         assert_eq!(answer.json()["errors"][0]["pointer"], "/current_password");
     }
-    ada.client.post(path, json!({"new_password": new})).await.expect_invalid(&[("/current_password", "required")]);
+    ada.client
+        .post(path, json!({"new_password": new}))
+        .await
+        .expect_invalid(&[("/current_password", "required")]);
     client.post(path, json!({"current_password": PASSWORD, "new_password": new})).await.expect(401);
     assert_password(&client, "ada").await;
     login(&client, "ada", new).await.expect(401);
@@ -271,8 +276,7 @@ async fn p6_a_bcrypt_hash_signs_in_and_is_upgraded() {
 async fn p6_a_weaker_argon2_hash_is_upgraded_and_a_stronger_one_is_kept() {
     let lab = Arc::new(Lab::new());
     let ada = lab.client().register("ada").await;
-    let stronger =
-        Arc::new(lab.restarted(&[("PASSWORD_HASH", "argon2id,m=128,t=2,p=1")], test_keys()));
+    let stronger = Arc::new(lab.restarted(&[("PASSWORD_HASH", "argon2id,m=128,t=2,p=1")], test_keys()));
     login(&stronger.client(), "ada", "not the password").await.expect(401);
     let before = user_row(&lab, &ada.id).await["password_hash"].clone();
     assert!(before.as_str().unwrap().starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{before}");
@@ -348,11 +352,9 @@ async fn p7_unknown_wrong_disabled_and_deleted_are_one_answer_and_one_work() {
             } else {
                 login_on(&client, name, password, "some device").await
             };
-            seen.push((normalized(&answer), store.take(), hasher.take()));
-            // A source that counts for a name counts it for both names of an account.
-            if name.contains('@') || attempt < 13 {
-                continue;
-            }
+            // Which of the two indexes is asked follows from what was typed.
+            let calls = store.take().join("\n").replace("/email-index", "/username-index");
+            seen.push((normalized(&answer), calls, hasher.take()));
         }
         lab.clock.advance(2 * 24 * 60 * 60);
         let first = expected.get_or_insert_with(|| seen.clone());

@@ -12,12 +12,13 @@ use portico_core::ports::store::{Condition, Key, Page, Query, Store, StoreError,
 use portico_core::schema::{self, Table};
 use portico_tests::client::{Answer, Client, PASSWORD, User};
 use portico_tests::lab::{Lab, test_keys};
+use portico_tests::messages::Message;
 use serde_json::{Value, json};
 
 /// Lets every other request have a turn before each call, so that requests that are awaited together overlap as much as
 /// they can.
 #[derive(Debug)]
-pub struct Yielding(pub Arc<dyn Store>);
+pub(crate) struct Yielding(pub(crate) Arc<dyn Store>);
 
 #[async_trait]
 impl Store for Yielding {
@@ -40,17 +41,17 @@ impl Store for Yielding {
 type Chosen = Box<dyn Fn(&[Write]) -> bool + Send>;
 
 /// Lets something else happen, once, right before a chosen transaction.
-pub struct Interposed {
+pub(crate) struct Interposed {
     inner: Arc<dyn Store>,
     next: Mutex<Option<(Chosen, BoxFuture<'static, ()>)>>,
 }
 
 impl Interposed {
-    pub fn new(inner: Arc<dyn Store>) -> Self {
+    pub(crate) fn new(inner: Arc<dyn Store>) -> Self {
         Self { inner, next: Mutex::default() }
     }
 
-    pub fn once_before(
+    pub(crate) fn once_before(
         &self,
         chosen: impl Fn(&[Write]) -> bool + Send + 'static,
         happening: impl Future<Output = ()> + Send + 'static,
@@ -60,7 +61,7 @@ impl Interposed {
     }
 
     /// Whether everything that was to happen did.
-    pub fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.next.lock().unwrap_or_else(PoisonError::into_inner).is_none()
     }
 
@@ -98,39 +99,39 @@ impl Store for Interposed {
 }
 
 /// A memory store and its clock.
-pub fn memory(lag: Lag) -> (Arc<MemoryStore>, Arc<ManualClock>) {
+pub(crate) fn memory(lag: Lag) -> (Arc<MemoryStore>, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::default());
     let entropy = Arc::new(SeededEntropy::new(1));
     (Arc::new(MemoryStore::with_lagging_indexes(clock.clone(), entropy, lag)), clock)
 }
 
 /// A lab whose requests overlap as much as they can.
-pub fn overlapping() -> Arc<Lab> {
+pub(crate) fn overlapping() -> Arc<Lab> {
     let (store, clock) = memory(Lag::Transactions(0));
     Arc::new(Lab::on_store(Arc::new(Yielding(store)), clock))
 }
 
 /// A lab in which something can happen at a chosen moment.
-pub fn interposed() -> (Arc<Lab>, Arc<Interposed>) {
+pub(crate) fn interposed() -> (Arc<Lab>, Arc<Interposed>) {
     let (store, clock) = memory(Lag::Transactions(0));
     let store = Arc::new(Interposed::new(store));
     (Arc::new(Lab::on_store(store.clone(), clock)), store)
 }
 
 /// The same deployment, started anew.
-pub fn restarted(lab: &Lab) -> Arc<Lab> {
+pub(crate) fn restarted(lab: &Lab) -> Arc<Lab> {
     Arc::new(lab.restarted(&[], test_keys()))
 }
 
 /// Whether a transaction changes something in a table.
-pub fn puts_into(table: &'static Table) -> impl Fn(&[Write]) -> bool + Send + 'static {
+pub(crate) fn puts_into(table: &'static Table) -> impl Fn(&[Write]) -> bool + Send + 'static {
     move |writes| {
         writes.iter().any(|write| matches!(write, Write::Put { key, .. } if key.table.name == table.name))
     }
 }
 
 /// Stores an item as some other program might have.
-pub async fn store_row(lab: &Lab, table: &'static Table, row: Value) {
+pub(crate) async fn store_row(lab: &Lab, table: &'static Table, row: Value) {
     let item = row.as_object().expect("an object").clone();
     let key = Key::of(table, &item).expect("an item with its key");
     let write = Write::Put { key, item, when: Condition::Always };
@@ -138,18 +139,18 @@ pub async fn store_row(lab: &Lab, table: &'static Table, row: Value) {
 }
 
 /// What is stored of a user.
-pub async fn user_row(lab: &Lab, user_id: &str) -> Value {
+pub(crate) async fn user_row(lab: &Lab, user_id: &str) -> Value {
     row(lab, Key::new(&schema::USERS, user_id)).await
 }
 
 /// What is stored under a key; null if nothing is.
-pub async fn row(lab: &Lab, key: Key) -> Value {
+pub(crate) async fn row(lab: &Lab, key: Key) -> Value {
     let found = lab.ports.store.get(&key).await.expect("an answer");
     found.map_or(Value::Null, |found| Value::Object(found.item))
 }
 
-/// How many promises are in the outbox that are due within so many seconds.
-pub async fn promises(lab: &Lab) -> Vec<Value> {
+/// Every entry of the outbox.
+pub(crate) async fn promises(lab: &Lab) -> Vec<Value> {
     let mut found = Vec::new();
     for shard in 0..8 {
         let query = Query::index(&schema::OUTBOX, "shard-due_at-index", shard.to_string()).limit(1000);
@@ -160,69 +161,69 @@ pub async fn promises(lab: &Lab) -> Vec<Value> {
 }
 
 /// Whether the outbox promises a message to somebody.
-pub async fn promises_to(lab: &Lab, to: &str) -> bool {
+pub(crate) async fn promises_to(lab: &Lab, to: &str) -> bool {
     promises(lab).await.iter().any(|entry| entry["task"]["to"] == to)
 }
 
-pub fn address(n: u8) -> IpAddr {
+pub(crate) fn address(n: u8) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(203, 0, 113, n))
 }
 
 /// Tries to sign in.
-pub async fn login(client: &Client, name: &str, password: &str) -> Answer {
+pub(crate) async fn login(client: &Client, name: &str, password: &str) -> Answer {
     client.post("/v1/sessions/login", json!({"username": name, "password": password})).await
 }
 
 /// Tries to sign in on a device.
-pub async fn login_on(client: &Client, name: &str, password: &str, device_uuid: &str) -> Answer {
+pub(crate) async fn login_on(client: &Client, name: &str, password: &str, device_uuid: &str) -> Answer {
     let body = json!({"username": name, "password": password, "device_uuid": device_uuid});
     client.post("/v1/sessions/login", body).await
 }
 
 /// Fails to sign in so many times.
-pub async fn fail(client: &Client, name: &str, times: usize) {
+pub(crate) async fn fail(client: &Client, name: &str, times: usize) {
     for _ in 0..times {
         login(client, name, "not the password").await.expect_problem(401, "invalid_credentials");
     }
 }
 
 /// Asks for a recovery code.
-pub async fn ask_recovery(client: &Client, email: &str) -> Answer {
+pub(crate) async fn ask_recovery(client: &Client, email: &str) -> Answer {
     client.post("/v1/password-recovery/request", json!({"email": email})).await
 }
 
 /// The recovery code that an account is sent.
-pub async fn recovery_code(lab: &Arc<Lab>, email: &str) -> String {
+pub(crate) async fn recovery_code(lab: &Arc<Lab>, email: &str) -> String {
     ask_recovery(&lab.client(), email).await.expect(200);
     newest(lab, email).code()
 }
 
 /// Enters a recovery code.
-pub async fn recover(client: &Client, email: &str, code: &str, new_password: &str) -> Answer {
+pub(crate) async fn recover(client: &Client, email: &str, code: &str, new_password: &str) -> Answer {
     let body = json!({"email": email, "otp": code, "new_password": new_password});
     client.post("/v1/password-recovery/validate-code", body).await
 }
 
 /// Changes the password.
-pub async fn change_password(user: &User, current: &str, new: &str) -> Answer {
+pub(crate) async fn change_password(user: &User, current: &str, new: &str) -> Answer {
     let body = json!({"current_password": current, "new_password": new});
     user.client.post("/v1/users/me/password", body).await
 }
 
 /// Changes a user's own profile.
-pub async fn update(user: &User, changes: Value) -> Answer {
+pub(crate) async fn update(user: &User, changes: Value) -> Answer {
     user.client.put("/v1/users/me", changes).await
 }
 
 /// What a lab sent to somebody, oldest first.
-pub fn sent_to(lab: &Lab, to: &str) -> Vec<portico_tests::messages::Message> {
-    let mails = lab.mailer.sent().into_iter().map(|mail| portico_tests::messages::Message {
+pub(crate) fn sent_to(lab: &Lab, to: &str) -> Vec<Message> {
+    let mails = lab.mailer.sent().into_iter().map(|mail| Message {
         channel: "email".to_owned(),
         to: mail.to,
         subject: mail.subject,
         text: mail.text,
     });
-    let texts = lab.sms.sent().into_iter().map(|sms| portico_tests::messages::Message {
+    let texts = lab.sms.sent().into_iter().map(|sms| Message {
         channel: "sms".to_owned(),
         to: sms.to,
         subject: String::new(),
@@ -232,43 +233,44 @@ pub fn sent_to(lab: &Lab, to: &str) -> Vec<portico_tests::messages::Message> {
 }
 
 /// The newest message to somebody.
-pub fn newest(lab: &Lab, to: &str) -> portico_tests::messages::Message {
+pub(crate) fn newest(lab: &Lab, to: &str) -> Message {
     sent_to(lab, to).pop().unwrap_or_else(|| panic!("nothing was sent to {to}"))
 }
 
 /// The subjects of what was sent to somebody.
-pub fn subjects(lab: &Lab, to: &str) -> Vec<String> {
+pub(crate) fn subjects(lab: &Lab, to: &str) -> Vec<String> {
     sent_to(lab, to).into_iter().map(|message| message.subject).collect()
 }
 
 /// `Retry-After`, in seconds.
-pub fn retry_after(answer: &Answer) -> u64 {
+pub(crate) fn retry_after(answer: &Answer) -> u64 {
     answer.header("retry-after").and_then(|text| text.parse().ok()).expect("Retry-After in seconds")
 }
 
 /// An answer without what is new in every answer.
-pub fn normalized(answer: &Answer) -> (u16, Vec<String>, Value) {
+pub(crate) fn normalized(answer: &Answer) -> (u16, Vec<String>, Value) {
     let mut body = answer.json();
     body.as_object_mut().map(|body| body.remove("request_id"));
     let headers = answer.headers.iter().filter(|(name, _)| name.as_str() != "x-request-id");
-    let mut headers: Vec<String> =
-        headers.map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value.as_bytes()))).collect();
+    let mut headers: Vec<String> = headers
+        .map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value.as_bytes())))
+        .collect();
     headers.sort();
     (answer.status, headers, body)
 }
 
 /// The usual password still works.
-pub async fn assert_password(client: &Client, name: &str) {
+pub(crate) async fn assert_password(client: &Client, name: &str) {
     login(client, name, PASSWORD).await.expect(200);
 }
 
 /// A session that has ended.
-pub async fn assert_ended(user: &User) {
+pub(crate) async fn assert_ended(user: &User) {
     user.client.get("/v1/sessions").await.expect_problem(401, "session_ended");
     user.refresh_with(&user.refresh_token).await.expect_problem(401, "invalid_refresh_token");
 }
 
 /// A session that goes on.
-pub async fn assert_live(user: &User) {
+pub(crate) async fn assert_live(user: &User) {
     user.client.get("/v1/sessions").await.expect(200);
 }

@@ -79,7 +79,8 @@ impl HttpClient for Certs {
         if !page.reachable {
             return Err(HttpError("canary: connection refused to 10.11.12.13".to_owned()));
         }
-        let jwk = serde_json::to_value(PrivateKey::from_pem(google_pem()).unwrap().public().to_jwk()).unwrap();
+        let jwk =
+            serde_json::to_value(PrivateKey::from_pem(google_pem()).unwrap().public().to_jwk()).unwrap();
         let keys: Vec<Value> = page
             .kids
             .iter()
@@ -279,9 +280,8 @@ async fn f2_a_token_must_be_signed_by_a_published_key_with_its_algorithm() {
     let good = signed(&claims);
     let message = good.rsplit_once('.').unwrap().0;
     let jwk = serde_json::to_value(PrivateKey::from_pem(foreign_pem()).unwrap().public().to_jwk()).unwrap();
-    let by = |pem: &str, changes: Value, algorithm| {
-        signed_by(pem, &with(&header, changes), &claims, algorithm)
-    };
+    let by =
+        |pem: &str, changes: Value, algorithm| signed_by(pem, &with(&header, changes), &claims, algorithm);
     let hmac = {
         let header = with(&header, json!({ "alg": "HS256" }));
         let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
@@ -302,7 +302,10 @@ async fn f2_a_token_must_be_signed_by_a_published_key_with_its_algorithm() {
     };
     for (what, token) in [
         ("another's key", by(foreign_pem(), json!({}), Algorithm::RS256)),
-        ("a key that it brings", by(foreign_pem(), json!({ "jwk": jwk, "jku": "https://x.example" }), Algorithm::RS256)),
+        (
+            "a key that it brings",
+            by(foreign_pem(), json!({ "jwk": jwk, "jku": "https://x.example" }), Algorithm::RS256),
+        ),
         ("an unknown key id", by(google_pem(), json!({ "kid": "g9" }), Algorithm::RS256)),
         ("no key id", by(google_pem(), json!({ "kid": null }), Algorithm::RS256)),
         ("RS512", by(google_pem(), json!({ "alg": "RS512" }), Algorithm::RS512)),
@@ -497,7 +500,10 @@ async fn f1_a_new_account_gets_a_free_name_and_no_password() {
             answer.expect_problem(401, "google_token_invalid");
         }
     }
-    let nameless = with(&world.claims("sub-9", "nameless@example.com"), json!({ "given_name": null, "family_name": "\u{0}" }));
+    let nameless = with(
+        &world.claims("sub-9", "nameless@example.com"),
+        json!({ "given_name": null, "family_name": "\u{0}" }),
+    );
     let user = world.send(&signed(&nameless)).await.expect(200).json()["user"].clone();
     assert_eq!((&user["first_name"], &user["last_name"]), (&json!("-"), &json!("-")));
 }

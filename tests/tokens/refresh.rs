@@ -265,7 +265,9 @@ async fn r5_a_replay_ends_the_session_and_all_that_came_of_it() {
 
 #[tokio::test]
 async fn r5_the_grace_time_ends_on_the_millisecond() {
-    for (after_ms, accepted) in [(0, true), (59_999, true), (60_000, true), (60_001, false), (3_600_000, false)] {
+    for (after_ms, accepted) in
+        [(0, true), (59_999, true), (60_000, true), (60_001, false), (3_600_000, false)]
+    {
         let (lab, client) = lab_with(&[]);
         let ada = client.register("ada").await;
         let (access, present) = rotate(&client, &ada.refresh_token).await;
@@ -370,8 +372,15 @@ async fn created_at(lab: &Lab, user: &User) -> i64 {
 }
 
 /// What takes a session away from its user.
-const ENDINGS: [&str; 7] =
-    ["log out", "log out everywhere", "revoke", "disable", "delete", "delete the device", "change the password"];
+const ENDINGS: [&str; 7] = [
+    "log out",
+    "log out everywhere",
+    "revoke",
+    "disable",
+    "delete",
+    "delete the device",
+    "change the password",
+];
 
 async fn end(way: &str, ada: &User, other: &User, admin: &User) {
     let body = match way {

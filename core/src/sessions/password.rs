@@ -56,7 +56,8 @@ pub async fn sign_in(
     let begun = begin(app, client, credentials, user.clone(), outdated, &attempt).await;
     let (user, session) = begun.inspect_err(|error| {
         if error.status.is_client_error() {
-            let event = Event { user_id: Some(&user.value.user_id), addr: Some(client.addr), ..Event::default() };
+            let event =
+                Event { user_id: Some(&user.value.user_id), addr: Some(client.addr), ..Event::default() };
             event.record("sign_in", Outcome::Failure);
         }
     })?;

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use base16ct::lower::encode_string as hex;
 use crate::App;
 use crate::audit::{Event, Outcome};
 use crate::auth::refresh_token::RefreshToken;
@@ -17,6 +16,7 @@ use crate::sessions::repo::{self, KEPT_SECONDS};
 use crate::time::Timestamp;
 use crate::users::model::User;
 use crate::users::repo as users;
+use base16ct::lower::encode_string as hex;
 
 /// How often a rotation that others overtook is looked at anew.
 const TRIES: usize = 8;
@@ -48,7 +48,8 @@ async fn refresh_derived(app: &Arc<App>, client: &Client, token: &RefreshToken) 
         futures::try_join!(repo::find(store, &token.session_id), users::find(store, &token.user_id))?;
     let user = user.map(|user| user.value).filter(User::is_enabled).ok_or_else(|| refused(client))?;
     for _ in 0..TRIES {
-        let present = session.filter(|session| is_usable(app, session, token)).ok_or_else(|| refused(client))?;
+        let present =
+            session.filter(|session| is_usable(app, session, token)).ok_or_else(|| refused(client))?;
         match standing(app, &present.value, token.counter) {
             Standing::JustReplaced => return TokenPair::of(app, &user, &present.value).await,
             Standing::Replayed => return Err(end_replayed(app, client, present).await),
@@ -109,8 +110,9 @@ async fn refresh_plain(app: &Arc<App>, client: &Client, token: &Secret) -> Resul
         users::find(store, &listed.value.user_id)
     )?;
     let user = user.map(|user| user.value).filter(User::is_enabled).ok_or_else(|| refused(client))?;
-    let session =
-        session.filter(|session| is_plain_usable(app, &session.value, token)).ok_or_else(|| refused(client))?;
+    let session = session
+        .filter(|session| is_plain_usable(app, &session.value, token))
+        .ok_or_else(|| refused(client))?;
     let adopted =
         Session { refresh_random: hex(&app.random::<32>()?), refresh_token: None, ..session.value.clone() };
     let next = rotated(app, &adopted);

@@ -64,8 +64,7 @@ pub async fn request(app: &Arc<App>, client: &Client, email: &Email) -> Result<(
         Err(error) => return Err(error.into()),
     }
     let user_id = user.as_ref().map(|user| user.value.user_id.as_str());
-    Event::of_account(user_id, client)
-        .record("recovery_requested", Outcome::Success);
+    Event::of_account(user_id, client).record("recovery_requested", Outcome::Success);
     Ok(())
 }
 
