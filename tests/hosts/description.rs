@@ -110,7 +110,7 @@ on_every_host! {
         }
         assert!(!policy.contains("unsafe"));
         assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"));
-        let page = answer.text();
+        let page = answer.text().replace("<wbr>", "");
         for loads in ["<script", "<link", "<img", "<iframe", "@import", "url(", " src=", "style=\"", "onclick"] {
             assert!(!page.contains(loads), "{loads}");
         }

@@ -111,7 +111,7 @@ on_every_host! {
             gone.expect_problem(404, "not_found");
         }
         other.client.put(&path(&ada), json!({"token": "x"})).await.expect_problem(404, "not_found");
-        assert_eq!(ids_in(&other.client.get("/v1/devices").await.expect(200).json()), [other.device_id.clone()]);
+        assert_eq!(ids_in(&other.client.get("/v1/devices").await.expect(200).json()), [other.device_id.as_str()]);
         let back = sign_in_on(&client, "ada", "phone").await;
         assert_eq!(back.client.get(&path(&back)).await.expect(200).json()["token"], "");
     }

@@ -6,13 +6,17 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use http::Method;
 use portico_core::ports::store::{Key, Page, Query, Store, StoreError, StoreErrorKind, Versioned, Write};
-use portico_tests::client::Client;
-use portico_tests::lab::{Lab, LabOptions};
+use portico_tests::lab::{Lab, LabOptions, PortsChange};
 use portico_tests::on_every_host;
 use serde_json::json;
 
 const PING: &str = "/v1/health-check/ping";
 const READY: &str = "/v1/health-check/ready";
+
+/// Puts a store that is down in the place of the lab's.
+fn down(silent: bool) -> PortsChange {
+    Box::new(move |ports| ports.store = Arc::new(Down { silent }))
+}
 
 /// A store that is down: it fails, or never answers.
 #[derive(Debug)]
@@ -73,7 +77,7 @@ on_every_host! {
 
 #[tokio::test]
 async fn l3_a_store_that_fails_makes_the_host_unready_and_nothing_else_is_told() {
-    let ports = Some((|ports| ports.store = Arc::new(Down { silent: false })) as fn(&mut _));
+    let ports = Some(down(false));
     let client = Arc::new(Lab::with(LabOptions { ports, ..LabOptions::default() })).client();
     client.get(PING).await.expect(200);
     for answer in [
@@ -90,7 +94,7 @@ async fn l3_a_store_that_fails_makes_the_host_unready_and_nothing_else_is_told()
 
 #[tokio::test]
 async fn a_store_that_does_not_answer_within_a_second_is_not_ready() {
-    let ports = Some((|ports| ports.store = Arc::new(Down { silent: true })) as fn(&mut _));
+    let ports = Some(down(true));
     let lab = Arc::new(Lab::with(LabOptions { ports, ..LabOptions::default() }));
     let client = lab.client();
     client.get(PING).await.expect(200);

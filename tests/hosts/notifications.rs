@@ -1,7 +1,7 @@
 //! Notifications: to one, to many, to all; read, read all, deleted.
 
 use http::Method;
-use portico_tests::client::{Client, User};
+use portico_tests::client::User;
 use portico_tests::on_every_host;
 use serde_json::{Value, json};
 

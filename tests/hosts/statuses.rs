@@ -1,7 +1,6 @@
 //! Statuses: a list that Admins keep and everybody who is signed in reads.
 
 use http::Method;
-use portico_tests::client::Client;
 use portico_tests::on_every_host;
 use serde_json::json;
 

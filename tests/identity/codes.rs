@@ -55,7 +55,7 @@ async fn c1_a_code_works_once() {
 
 fn newest_code_of_length(lab: &Lab, to: &str, length: usize) -> String {
     let codes = sent_to(lab, to).into_iter().filter(|message| message.subject.starts_with("Confirm"));
-    codes.map(|message| message.code()).filter(|code| code.len() == length).last().expect("a code")
+    codes.map(|message| message.code()).rfind(|code| code.len() == length).expect("a code")
 }
 
 #[tokio::test]

@@ -192,7 +192,7 @@ async fn r2_of_parallel_refreshes_one_rotates_on_the_native_host() {
     host.kill().await;
     {
         let store =
-            SqliteStore::open(&host.data_dir(), Arc::new(SystemClock), Arc::new(SystemEntropy)).unwrap();
+            SqliteStore::open(host.data_dir(), Arc::new(SystemClock), Arc::new(SystemEntropy)).unwrap();
         assert_counter(&store, &ada.session_id, 2).await;
         store.close().await.unwrap();
     }

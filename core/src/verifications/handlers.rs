@@ -113,8 +113,9 @@ pub async fn request_phone(app: &Arc<App>, request: Request) -> Result<Reply, Er
     for _ in 0..BUDGET_TRIES {
         let old = repo::find(app, &user.user_id, Purpose::Phone).await?;
         let task = |nonce| Task::Sms { to: phone.to_string(), user_id: user.user_id.clone(), nonce };
-        let issue = repo::issue(app, &user.user_id, Purpose::Phone, phone.as_str(), old.as_ref(), task)?;
+        // First, for its pause is the longer one to tell of.
         let mut writes = sms_limits::take(app, phone, &user.user_id, request.client.addr).await?;
+        let issue = repo::issue(app, &user.user_id, Purpose::Phone, phone.as_str(), old.as_ref(), task)?;
         let budgets = writes.len();
         writes.extend(issue.writes);
         match app.ports.store.transact(&writes).await {
