@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use base16ct::lower::encode_string as hex;
-
 use http::StatusCode;
 
 use crate::App;
@@ -47,11 +46,17 @@ pub async fn sign_in(
             new_account: plan.before.is_none(),
             ..Opening::new(app, &plan.user.user_id, client, device_uuid.clone())?
         };
-        let prepare = |tx: &mut Transaction<Obstacle>| plan.add_to(tx);
+        let sweep = ending::sweep(app, &plan.user.user_id, Some(&opening.session_id), app.now())?;
+        let prepare = |tx: &mut Transaction<Obstacle>| {
+            plan.add_to(tx)?;
+            if plan.ends_sessions {
+                tx.push(sweep.promise()?, Obstacle::Changed);
+            }
+            Ok(())
+        };
         if let Ok(session) = opening::open(app, &opening, prepare).await? {
             if plan.ends_sessions {
-                ending::end_all(app, &plan.user.user_id, Some(&session.session_id), session.created_at)
-                    .await?;
+                ending::end_all(app, &plan.user.user_id, Some(&session.session_id), app.now()).await?;
             }
             Event::of(&session, client).record("sign_in_with_google", Outcome::Success);
             return Ok((plan.user, session));
