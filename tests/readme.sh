@@ -64,6 +64,7 @@ await() {
 is_listening() { grep -q ' listens on ' "$folder/said"; }
 has_sent() { compgen -G "$folder/data/outbox/*.eml" >/dev/null; }
 
+: >"$folder/said"
 (cd "$folder" && exec env -i PATH="$PATH" APP_PORT=0 "$target/debug/portico") >"$folder/said" 2>"$folder/log" </dev/null &
 server=$!
 await is_listening

@@ -1,15 +1,18 @@
-//! Bad requests to every operation, and what each gets.
+//! Bad requests to every operation, and what each gets, on every host.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use http::Method;
 use portico_core::http::routes::ROUTES;
-use portico_tests::client::{Answer, Client, PASSWORD, registration};
-use portico_tests::contract::document;
-use portico_tests::lab::Lab;
+use portico_tests::client::{Answer, Client};
+use portico_tests::on_every_host;
 use serde_json::{Value, json};
+
+use crate::requests::{body_schema, good, is_of, query_parameters, types_of};
+
+/// The id of nothing.
+const NOTHING: &str = "01KHXAZZ7M2V4S6T8R0P1Q3W5Y";
 
 /// An operation that takes a JSON body, and the members that it cannot do without.
 struct Takes {
@@ -57,63 +60,175 @@ macro_rules! refused {
     };
 }
 
+/// Those of `PUT` hold for `PATCH`.
+#[rustfmt::skip]
 const REFUSED: &[Refused] = refused! {
     "register_user" "username" "ab" => "too_short";
+    "register_user" "username" "" => "too_short";
     "register_user" "username" "a".repeat(65) => "too_long";
     "register_user" "username" "ada lovelace" => "invalid_characters";
+    "register_user" "username" "ada@example.com" => "invalid_characters";
+    "register_user" "username" "../ada" => "invalid_characters";
+    "register_user" "username" "ada#1" => "invalid_characters";
     "register_user" "username" "ada\u{0}" => "invalid_characters";
     "register_user" "username" "ada\u{202e}" => "invalid_characters";
+    "register_user" "username" "ada\u{200d}x" => "invalid_characters";
+    "register_user" "password" "" => "too_short";
     "register_user" "password" "seven77" => "too_short";
     "register_user" "password" "x".repeat(129) => "too_long";
     "register_user" "password" "password123" => "too_common";
+    "register_user" "password" "PASSWORD123" => "too_common";
     "register_user" "password" "ADA.lovelace" => "same_as_identity";
+    "register_user" "password" "Ada.Lovelace@example.com" => "same_as_identity";
+    "register_user" "email" "" => "invalid_format";
     "register_user" "email" "ada" => "invalid_format";
+    "register_user" "email" "ada@localhost" => "invalid_format";
+    "register_user" "email" "ada@@example.com" => "invalid_format";
+    "register_user" "email" "ada\u{0}@example.com" => "invalid_format";
+    "register_user" "email" "ada@exämple.com" => "invalid_format";
     "register_user" "email" "ada@example.com\nBcc: x@example.com" => "invalid_format";
+    "register_user" "email" format!("{}@example.com", "a".repeat(65)) => "invalid_format";
     "register_user" "email" format!("a@{}com", "b.".repeat(130)) => "too_long";
     "register_user" "first_name" "" => "too_short";
+    "register_user" "first_name" " \t" => "invalid_characters";
+    "register_user" "first_name" "   " => "too_short";
     "register_user" "first_name" "a".repeat(101) => "too_long";
+    "register_user" "first_name" "ä".repeat(101) => "too_long";
+    "register_user" "first_name" "Ada\u{202e}" => "invalid_characters";
     "register_user" "last_name" "a\u{7}b" => "invalid_characters";
+    "register_user" "last_name" "a\u{0}" => "invalid_characters";
+    "register_user" "last_name" "\u{2066}b" => "invalid_characters";
     "register_user" "phone" "015112345678" => "invalid_format";
+    "register_user" "phone" "+" => "invalid_format";
+    "register_user" "phone" "+999123456789" => "invalid_format";
+    "register_user" "phone" "+44207\u{0}1234567" => "invalid_format";
+    "register_user" "phone" "+1234567890123456" => "invalid_format";
     "register_user" "birthday" "2023-02-29" => "invalid_format";
+    "register_user" "birthday" "2023-2-9" => "invalid_format";
+    "register_user" "birthday" "1985-12-10T00:00:00Z" => "invalid_format";
     "register_user" "birthday" "2999-01-01" => "in_the_future";
     "register_user" "birthday" "1900-01-01" => "too_early";
+    "register_user" "device_uuid" "" => "too_short";
     "register_user" "device_uuid" "x".repeat(129) => "too_long";
     "register_user" "device_uuid" "a\u{0}b" => "invalid_characters";
     "update_user" "username" "ab" => "too_short";
+    "update_user" "username" "a\u{0}bc" => "invalid_characters";
     "update_user" "email" "nobody" => "invalid_format";
     "update_user" "phone" "12" => "invalid_format";
     "update_user" "first_name" "\u{2028}" => "invalid_characters";
+    "update_user" "first_name" "" => "too_short";
+    "update_user" "last_name" "x".repeat(101) => "too_long";
     "update_user" "birthday" "yesterday" => "invalid_format";
+    "update_user" "birthday" "2999-12-31" => "in_the_future";
     "update_user" "role" "Root" => "invalid_format";
+    "update_user" "role" "admin" => "invalid_format";
+    "update_user" "role" "" => "invalid_format";
     "update_user" "enable" 2 => "invalid_format";
-    "update_user" "enable" "yes" => "invalid_format";
+    "update_user" "enable" 0.5 => "invalid_format";
+    "change_password" "current_password" "not my password" => "wrong_password";
+    "change_password" "current_password" "" => "wrong_password";
+    "change_password" "new_password" "seven77" => "too_short";
+    "change_password" "new_password" "x".repeat(129) => "too_long";
+    "change_password" "new_password" "password123" => "too_common";
+    "change_password" "new_password" "root@example.com" => "same_as_identity";
+    "change_password_legacy" "current_password" "not my password" => "wrong_password";
+    "change_password_legacy" "new_password" "seven77" => "too_short";
     "sign_in" "device_uuid" "" => "too_short";
+    "sign_in" "device_uuid" "a\nb" => "invalid_characters";
+    "sign_in_with_google" "device_uuid" "x".repeat(129) => "too_long";
     "request_password_recovery" "email" "nobody" => "invalid_format";
+    "request_password_recovery" "email" "" => "invalid_format";
+    "complete_password_recovery" "email" "nobody" => "invalid_format";
+    "complete_password_recovery" "new_password" "seven77" => "too_short";
+    "complete_password_recovery" "new_password" "nobody@example.com" => "same_as_identity";
+    "complete_password_recovery" "device_uuid" "\u{202e}" => "invalid_characters";
+    "confirm_email" "token" "" => "invalid_code";
+    "confirm_email" "token" "\u{0}" => "invalid_code";
+    "confirm_phone" "otp" "" => "invalid_code";
+    "confirm_phone" "otp" "x".repeat(10_000) => "invalid_code";
     "create_status" "description" "" => "too_short";
     "create_status" "description" "x".repeat(201) => "too_long";
     "create_status" "description" "a\u{1b}[31m" => "invalid_characters";
+    "update_status" "description" "   " => "too_short";
+    "update_status" "description" "a\u{0}" => "invalid_characters";
     "update_device" "token" "x".repeat(4097) => "too_long";
+    "update_device" "token" "a\u{0}" => "invalid_characters";
     "update_device" "app_version_id" "../etc" => "invalid_format";
+    "update_device" "app_version_id" "01khxazz7m2v4s6t8r0p1q3w5y" => "invalid_format";
     "check_device_version" "device_version" "one" => "invalid_format";
     "check_device_version" "device_version" "" => "invalid_format";
+    "check_device_version" "device_version" "1.2.3.4" => "invalid_format";
+    "check_device_version" "device_version" -1 => "invalid_format";
+    "check_device_version" "device_version" 1e300 => "invalid_format";
     "create_notification" "message" "" => "too_short";
     "create_notification" "message" "x".repeat(2001) => "too_long";
+    "create_notification" "message" "a\u{0}" => "invalid_characters";
+    "create_notification" "template_id" "x".repeat(129) => "too_long";
+    "create_notification" "template_id" "a\nb" => "invalid_characters";
+    "create_notification" "device_id" "phone" => "invalid_format";
+    "create_app_version" "version" "" => "invalid_format";
     "create_app_version" "version" "1.2.3.4" => "invalid_format";
+    "create_app_version" "version" "v1" => "invalid_format";
+    "create_app_version" "version" "99999999999999999999" => "invalid_format";
+    "create_app_version" "platform" "" => "too_short";
+    "create_app_version" "platform" "x".repeat(33) => "too_long";
+    "create_app_version" "platform" "a\u{0}" => "invalid_characters";
+    "create_app_version" "url" "" => "invalid_format";
     "create_app_version" "url" "javascript:alert(1)" => "invalid_format";
+    "create_app_version" "url" "https://a b" => "invalid_format";
+    "create_app_version" "url" format!("https://example.com/{}", "a".repeat(2048)) => "too_long";
     "create_app_version" "notes" "x".repeat(4001) => "too_long";
+    "create_app_version" "notes" "a\u{0}" => "invalid_characters";
+    "update_app_version" "version" "latest" => "invalid_format";
+    "update_app_version" "platform" "a\u{7}" => "invalid_characters";
+    "update_app_version" "url" "ftp://example.com" => "invalid_format";
+    "update_app_version" "notes" "x".repeat(4001) => "too_long";
 };
+
+/// Members whose every value of the right type is acceptable, or is only found to be wrong together with another.
+const ANY_VALUE: &[(&str, &str)] = &[
+    ("sign_in", "username"),
+    ("sign_in", "password"),
+    ("sign_in_with_google", "credential"),
+    ("refresh_session", "refresh_token"),
+    ("complete_password_recovery", "otp"),
+    ("create_notification", "user_id"),
+    ("create_notification", "user_ids"),
+    ("create_notification", "all"),
+    ("create_app_version", "mandatory"),
+    ("create_app_version", "enable"),
+    ("update_app_version", "mandatory"),
+    ("update_app_version", "enable"),
+];
 
 /// Bodies that no operation can read.
 const MALFORMED: &[(&[u8], &str)] = &[
     (b"", "malformed_json"),
+    (b" \r\n\t", "malformed_json"),
     (b"{", "malformed_json"),
+    (b"{'a':1}", "malformed_json"),
+    (b"{\"a\":1,}", "malformed_json"),
+    (b"{\"a\":01}", "malformed_json"),
+    (b"{\"a\":NaN}", "malformed_json"),
+    (b"{\"a\":\"\x01\"}", "malformed_json"),
     (b"{} {}", "malformed_json"),
+    (b"{}x", "malformed_json"),
+    (b"{}\0", "malformed_json"),
+    (b"\xef\xbb\xbf{}", "malformed_json"),
+    (b"a=1&b=2", "malformed_json"),
     (b"{\"a\":1e999}", "malformed_json"),
     (b"{\"a\":\"\\ud800\"}", "malformed_json"),
     (b"[]", "wrong_type"),
+    (b"[{}]", "wrong_type"),
     (b"null", "wrong_type"),
-    (b"{\"a\":1,\"a\":2}", "duplicate_member"),
+    (b"\"{}\"", "wrong_type"),
+    (b"1", "wrong_type"),
+    (b"{\"a\":1,\"a\":1}", "duplicate_member"),
+    (b"{\"a\":1,\"\\u0061\":2}", "duplicate_member"),
+    (b"{\"a\":[{\"b\":1,\"b\":2}]}", "duplicate_member"),
     (b"{\"\xff\":1}", "invalid_utf8"),
+    (b"{\"a\":\"\xc0\x80\"}", "invalid_utf8"),
+    (b"{\"a\":\"\xed\xa0\x80\"}", "invalid_utf8"),
 ];
 
 /// An Admin, who may call everything, and something of theirs for each kind of id.
@@ -123,8 +238,7 @@ struct World {
 }
 
 impl World {
-    async fn new() -> Self {
-        let client = Arc::new(Lab::new()).client();
+    async fn on(client: &Client) -> Self {
         let admin = client.admin("root").await;
         let status = admin.client.post("/v1/statuses", json!({"description": "away"})).await.expect(201);
         let version = admin.client.post("/v1/app-versions", json!({"version": "1.0.0"})).await.expect(201);
@@ -158,15 +272,10 @@ impl World {
     }
 }
 
-/// A body that the operation would accept, but for what a test changes in it.
-fn good(operation: &str) -> Value {
-    match operation {
-        "register_user" => registration("ada.lovelace"),
-        "sign_in" => json!({"username": "root", "password": PASSWORD}),
-        "create_notification" => json!({"all": true, "message": "hello"}),
-        "create_app_version" => json!({"version": "2.0.0"}),
-        _ => json!({}),
-    }
+/// The `PATCH` of a `PUT`.
+fn twin(operation: &str) -> Option<String> {
+    let twin = format!("patch_{}", operation.strip_prefix("update_")?);
+    ROUTES.iter().any(|route| route.operation == twin).then_some(twin)
 }
 
 #[test]
@@ -174,146 +283,225 @@ fn every_operation_that_takes_a_body_is_in_the_table() {
     let listed: BTreeSet<&str> = TAKES.iter().map(|takes| takes.operation).collect();
     let described: BTreeSet<&str> = ROUTES
         .iter()
-        .filter(|route| {
-            let method = route.method.as_str().to_ascii_lowercase();
-            let body = &document()["paths"][route.path][method]["requestBody"];
-            body.is_object()
-        })
+        .filter(|route| body_schema(route.operation).is_some())
         .map(|route| route.operation)
+        .collect();
+    assert_eq!(listed, described);
+    for Takes { operation, required } in TAKES {
+        let described = &body_schema(operation).unwrap()["required"];
+        let described: Vec<&str> =
+            described.as_array().into_iter().flatten().map(|name| name.as_str().unwrap()).collect();
+        assert_eq!(*required, described, "{operation}");
+    }
+}
+
+#[test]
+fn every_member_is_in_the_table() {
+    let listed: BTreeSet<(String, &str)> = REFUSED
+        .iter()
+        .map(|refused| (refused.operation, refused.member))
+        .chain(ANY_VALUE.iter().copied())
+        .flat_map(|(operation, member)| {
+            let twin = twin(operation).map(|twin| (twin, member));
+            [Some((operation.to_owned(), member)), twin].into_iter().flatten()
+        })
+        // Its older path is one and the same.
+        .chain([("change_password_legacy".to_owned(), "new_password")])
+        .collect();
+    let described: BTreeSet<(String, &str)> = TAKES
+        .iter()
+        .flat_map(|takes| {
+            let members = body_schema(takes.operation).unwrap()["properties"].as_object().unwrap();
+            members.keys().map(|member| (takes.operation.to_owned(), member.as_str()))
+        })
         .collect();
     assert_eq!(listed, described);
 }
 
-#[tokio::test]
-async fn a_body_that_cannot_be_read_is_400() {
-    let world = World::new().await;
-    for Takes { operation, .. } in TAKES {
-        for (body, code) in MALFORMED {
-            world.send(operation, "application/json", *body).await.expect_problem(400, code);
-        }
-        let nested = format!("{{\"a\":{}{}}}", "[".repeat(64), "]".repeat(64));
-        world.send(operation, "application/json", nested).await.expect_problem(400, "nesting_too_deep");
-    }
-}
-
-#[tokio::test]
-async fn a_body_of_another_type_or_size_is_415_or_413() {
-    let world = World::new().await;
-    for Takes { operation, .. } in TAKES {
-        for content_type in ["text/plain", "application/x-www-form-urlencoded", "application/jsonx", "json"] {
-            let answer = world.send(operation, content_type, "{}").await;
-            answer.expect_problem(415, "unsupported_media_type");
-        }
-        let long = format!("{{\"a\":\"{}\"}}", "x".repeat(64 * 1024));
-        world.send(operation, "application/json", long).await.expect_problem(413, "body_too_large");
-    }
-}
-
-#[tokio::test]
-async fn everything_that_is_missing_is_named_at_once() {
-    let world = World::new().await;
-    for Takes { operation, required } in TAKES.iter().filter(|takes| !takes.required.is_empty()) {
-        let answer = world.call(operation, &json!({"unknown": 1})).await.expect(422).json();
-        let pointers: BTreeSet<&str> = answer["errors"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|error| error["pointer"].as_str().unwrap())
-            .collect();
-        for member in *required {
-            assert!(pointers.contains(format!("/{member}").as_str()), "{operation} {member}: {answer}");
+on_every_host! {
+    async fn a_body_that_cannot_be_read_is_400(client: Client) {
+        let world = World::on(&client).await;
+        for Takes { operation, .. } in TAKES {
+            for (body, code) in MALFORMED {
+                world.send(operation, "application/json", *body).await.expect_problem(400, code);
+            }
+            let nested = format!("{{\"a\":{}{}}}", "[".repeat(64), "]".repeat(64));
+            world.send(operation, "application/json", nested).await.expect_problem(400, "nesting_too_deep");
+            let bottomless = format!("{{\"a\":{}", "[".repeat(60_000));
+            world.send(operation, "application/json", bottomless).await.expect_problem(400, "nesting_too_deep");
         }
     }
 }
 
-#[tokio::test]
-async fn a_member_of_the_wrong_type_is_400_and_named() {
-    let world = World::new().await;
-    for Takes { operation, required } in TAKES {
-        for member in *required {
+on_every_host! {
+    async fn a_body_of_another_type_or_size_is_415_or_413(client: Client) {
+        let world = World::on(&client).await;
+        for Takes { operation, .. } in TAKES {
+            for content_type in ["text/plain", "application/x-www-form-urlencoded", "application/jsonx", "json", ""] {
+                let answer = world.send(operation, content_type, "{}").await;
+                answer.expect_problem(415, "unsupported_media_type");
+            }
+            let long = format!("{{\"a\":\"{}\"}}", "x".repeat(64 * 1024));
+            world.send(operation, "application/json", long).await.expect_problem(413, "body_too_large");
+        }
+    }
+}
+
+on_every_host! {
+    async fn everything_that_is_missing_is_named_at_once(client: Client) {
+        let world = World::on(&client).await;
+        for Takes { operation, required } in TAKES.iter().filter(|takes| !takes.required.is_empty()) {
+            let pointers: Vec<String> = required.iter().map(|member| format!("/{member}")).collect();
+            let mut expected: Vec<(&str, &str)> = pointers.iter().map(|pointer| (pointer.as_str(), "required")).collect();
+            if *operation == "create_notification" {
+                // One of three ways to say to whom.
+                expected.push(("", "required"));
+            }
+            let nulls: Value = required.iter().map(|member| ((*member).to_owned(), Value::Null)).collect();
+            for body in [json!({}), json!({"unknown": 1}), nulls] {
+                world.call(operation, &body).await.expect_invalid(&expected);
+            }
+        }
+    }
+}
+
+on_every_host! {
+    async fn a_member_of_the_wrong_type_is_400_and_named(client: Client) {
+        let world = World::on(&client).await;
+        for Takes { operation, .. } in TAKES {
+            for (member, schema) in body_schema(operation).unwrap()["properties"].as_object().unwrap() {
+                if (operation.ends_with("_user"), member.as_str()) == (true, "enable") {
+                    // Its values are told one by one, in the table.
+                    continue;
+                }
+                let types = types_of(schema);
+                for value in [json!({"nested": []}), json!(["x"]), json!(true), json!(12), json!("x")] {
+                    if is_of(&value, &types) {
+                        continue;
+                    }
+                    let mut body = good(operation);
+                    body[member.as_str()] = value;
+                    let answer = world.call(operation, &body).await.expect_problem(400, "wrong_type");
+                    assert!(answer.json()["detail"].as_str().unwrap().contains(member), "{}", answer.text());
+                }
+            }
+        }
+    }
+}
+
+on_every_host! {
+    async fn values_that_are_not_acceptable_are_422_with_pointer_and_code(client: Client) {
+        let world = World::on(&client).await;
+        for Refused { operation, member, value, code } in REFUSED {
             let mut body = good(operation);
-            body[*member] = json!({"nested": []});
-            let answer = world.call(operation, &body).await.expect_problem(400, "wrong_type");
-            assert!(answer.json()["detail"].as_str().unwrap().contains(member), "{}", answer.text());
+            body[*member] = value();
+            let pointer = format!("/{member}");
+            for operation in [Some((*operation).to_owned()), twin(operation)].into_iter().flatten() {
+                world.call(&operation, &body).await.expect_invalid(&[(&pointer, code)]);
+            }
         }
     }
 }
 
-#[tokio::test]
-async fn values_that_are_not_acceptable_are_422_with_pointer_and_code() {
-    let world = World::new().await;
-    for Refused { operation, member, value, code } in REFUSED {
-        let mut body = good(operation);
-        body[*member] = value();
-        let answer = world.call(operation, &body).await.expect(422).json();
-        let pointer = format!("/{member}");
-        let found =
-            answer["errors"].as_array().unwrap().iter().find(|error| error["pointer"] == pointer.as_str());
-        assert_eq!(
-            found.map(|error| error["code"].clone()),
-            Some(json!(code)),
-            "{operation} {body}: {answer}"
-        );
-    }
-}
-
-#[tokio::test]
-async fn what_is_no_id_is_nowhere() {
-    let world = World::new().await;
-    let long = "x".repeat(7000);
-    let ids = [
-        "01ARZ3NDEKTSV4RRFFQ69G5FAV",
-        "%00",
-        "..%2F..%2Fetc",
-        "username%23root",
-        "%F0%9F%A6%80",
-        "a%20b",
-        &long,
-    ];
-    for route in ROUTES.iter().filter(|route| route.path.contains("{id}")) {
-        for id in ids {
-            let path = route.path.replace("{id}", id);
-            let body = (route.method != Method::GET).then(|| good_for_any(route.operation));
-            let answer = world.admin.call(route.method.clone(), &path, body.as_ref()).await;
-            assert_eq!(answer.status, 404, "{} {id:.60}: {}", route.operation, answer.text());
+on_every_host! {
+    async fn several_values_that_are_not_acceptable_are_named_at_once(client: Client) {
+        let world = World::on(&client).await;
+        let registration = json!({"username": "a b", "password": "x", "email": "x", "first_name": "", "phone": "x", "birthday": "x", "device_uuid": ""});
+        world.call("register_user", &registration).await.expect_invalid(&[
+            ("/username", "invalid_characters"), ("/password", "too_short"), ("/email", "invalid_format"),
+            ("/first_name", "too_short"), ("/last_name", "required"), ("/phone", "invalid_format"),
+            ("/birthday", "invalid_format"), ("/device_uuid", "too_short"),
+        ]);
+        let release = json!({"version": "x", "platform": "", "url": "x", "notes": "\u{0}"});
+        for operation in ["create_app_version", "update_app_version"] {
+            world.call(operation, &release).await.expect_invalid(&[
+                ("/version", "invalid_format"), ("/platform", "too_short"), ("/url", "invalid_format"),
+                ("/notes", "invalid_characters"),
+            ]);
         }
     }
 }
 
-/// A body that every check before the look-up accepts.
-fn good_for_any(operation: &str) -> Value {
-    match operation {
-        "update_status" | "patch_status" => json!({"description": "away"}),
-        _ => json!({}),
+on_every_host! {
+    async fn recipients_are_named_in_exactly_one_way(client: Client) {
+        let world = World::on(&client).await;
+        let many = |count: usize| vec![NOTHING; count];
+        for (recipients, errors) in [
+            (json!({"all": false}), vec![("/all", "not_allowed")]),
+            (json!({"all": true, "user_id": NOTHING}), vec![("", "not_allowed")]),
+            (json!({"user_id": NOTHING, "user_ids": [NOTHING]}), vec![("", "not_allowed")]),
+            (json!({"user_id": null, "user_ids": null, "all": null}), vec![("", "required")]),
+            (json!({"user_id": ""}), vec![("/user_id", "invalid_format")]),
+            (json!({"user_id": "username#root"}), vec![("/user_id", "invalid_format")]),
+            (json!({"user_id": "me\u{0}"}), vec![("/user_id", "invalid_format")]),
+            (json!({"user_id": NOTHING}), vec![("/user_id", "not_allowed")]),
+            (json!({"user_ids": []}), vec![("/user_ids", "too_short")]),
+            (json!({"user_ids": many(101)}), vec![("/user_ids", "too_long")]),
+            (json!({"user_ids": ["", "email#a@b.c"]}), vec![("/user_ids/0", "invalid_format"), ("/user_ids/1", "invalid_format")]),
+        ] {
+            let mut body = recipients;
+            body["message"] = json!("hello");
+            world.call("create_notification", &body).await.expect_invalid(&errors);
+        }
+        let mut wrong = json!({"message": "hello", "user_ids": [1]});
+        world.call("create_notification", &wrong).await.expect_problem(400, "wrong_type");
+        wrong["user_ids"] = json!([null]);
+        world.call("create_notification", &wrong).await.expect_problem(400, "wrong_type");
     }
 }
 
-#[tokio::test]
-async fn bad_pages_are_400() {
-    let world = World::new().await;
-    let lists = [
-        "/v1/users",
-        "/v1/users/me/sessions",
-        "/v1/devices",
-        "/v1/statuses",
-        "/v1/app-versions",
-        "/v1/notifications",
-    ];
-    for list in lists {
-        for query in ["limit=0", "limit=101", "limit=-1", "limit=ten", "limit=", "limit=1e1"] {
-            world.admin.get(&format!("{list}?{query}")).await.expect_problem(400, "invalid_parameter");
-        }
-        for query in
-            ["cursor=", "cursor=x", "cursor=a.b", "cursor=%00", "cursor=eyJ4Ijp9.AAAAAAAAAAAAAAAAAAAAAA"]
-        {
-            world.admin.get(&format!("{list}?{query}")).await.expect_problem(400, "invalid_cursor");
+on_every_host! {
+    async fn what_is_no_id_is_nowhere(client: Client) {
+        let world = World::on(&client).await;
+        let long = "x".repeat(7000);
+        let ids = [
+            NOTHING, "%00", ".", "..", "%2e%2e", "..%2F..%2Fetc", "%2F", "%5C", "username%23root", "%23", "%zz", "%",
+            "%ff", "%F0%9F%A6%80", "a%20b", "a+b", "a;b", "{id}", "*", "01KHXAZZ7M2V4S6T8R0P1Q3W5Y%00", "null", "0",
+            "' OR 1=1", &long,
+        ];
+        for route in ROUTES.iter().filter(|route| route.path.contains("{id}")) {
+            for id in ids {
+                let path = route.path.replace("{id}", &id.replace(' ', "%20").replace(['{', '}'], "%7B"));
+                let body = (route.method != Method::GET).then(|| good(route.operation));
+                let answer = world.admin.call(route.method.clone(), &path, body.as_ref()).await;
+                answer.expect_problem(404, "not_found");
+            }
+            let path = route.path.replace("{id}", &"x".repeat(10_000));
+            let answer = world.admin.call(route.method.clone(), &path, None).await;
+            answer.expect_problem(414, "uri_too_long");
         }
     }
-    world
-        .admin
-        .post_empty("/v1/sessions/logout-all?keep_current=maybe")
-        .await
-        .expect_problem(400, "invalid_parameter");
-    world.admin.get("/v1/notifications?all=perhaps").await.expect_problem(400, "invalid_parameter");
-    world.admin.get("/v1/health-check/dance").await.expect_problem(400, "unknown_action");
+}
+
+on_every_host! {
+    async fn bad_query_parameters_are_400(client: Client) {
+        let world = World::on(&client).await;
+        for route in ROUTES {
+            let (method, path) = world.address(route.operation);
+            for name in query_parameters(route) {
+                let (values, code): (&[&str], _) = match name {
+                    "limit" => (&["0", "101", "-1", "ten", "", "1e1", "1.0", "%00", "99999999999999999999"], "invalid_parameter"),
+                    "cursor" => (&["", "x", "a.b", ".", "%00", "%ff", "eyJ4Ijp9.AAAAAAAAAAAAAAAAAAAAAA"], "invalid_cursor"),
+                    "all" | "keep_current" => (&["maybe", "2", "yes", "%00", "tru"], "invalid_parameter"),
+                    other => panic!("{} takes {other}, which has no bad values here", route.operation),
+                };
+                for value in values {
+                    let answer = world.admin.call(method.clone(), &format!("{path}?{name}={value}"), None).await;
+                    answer.expect_problem(400, code);
+                }
+                let again = format!("{path}?x=1&{name}={}&{name}=1", values[1]);
+                world.admin.call(method.clone(), &again, None).await.expect_problem(400, code);
+            }
+        }
+    }
+}
+
+on_every_host! {
+    async fn unknown_query_parameters_are_ignored(client: Client) {
+        let world = World::on(&client).await;
+        for query in ["x=1", "&&&", "=", "limit", "%", "a=%ff", "LIMIT=0"] {
+            let answer = world.admin.get(&format!("/v1/roles?{query}")).await;
+            answer.expect(200);
+        }
+    }
 }

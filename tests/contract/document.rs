@@ -12,6 +12,12 @@ fn operation(route: &Route) -> &'static Value {
     &document()["paths"][route.path][route.method.as_str().to_ascii_lowercase()]
 }
 
+fn resolve(value: &'static Value) -> &'static Value {
+    let target =
+        value["$ref"].as_str().and_then(|reference| document().pointer(reference.trim_start_matches('#')));
+    target.unwrap_or(value)
+}
+
 fn name_of(access: Access) -> &'static str {
     match access {
         Access::Public => "public",
@@ -58,6 +64,12 @@ fn what_is_limited_by_address_says_so() {
     for route in ROUTES.iter().filter(|route| route.limited) {
         let responses = &operation(route)["responses"];
         assert!(responses.get("429").is_some(), "{} does not describe 429", route.operation);
+        for status in ["200", "201", "429"] {
+            let Some(described) = responses.get(status).map(resolve) else { continue };
+            for header in ["RateLimit", "RateLimit-Policy"] {
+                assert!(described["headers"][header].is_object(), "{} {status} {header}", route.operation);
+            }
+        }
     }
 }
 
@@ -71,4 +83,35 @@ fn every_operation_that_needs_a_token_describes_its_refusal() {
         assert!(!may_refuse || responses.contains_key("403"), "{}", route.operation);
         assert!(responses.keys().all(|status| status != "500"), "{} describes a 500", route.operation);
     }
+}
+
+/// Every `code` that a described answer may carry, with its status.
+fn codes_of_responses() -> BTreeSet<(u64, String)> {
+    let responses = document()["components"]["responses"].as_object().unwrap();
+    responses
+        .values()
+        .flat_map(|response| {
+            let problem = &response["content"]["application/problem+json"]["schema"]["properties"];
+            let status = problem["status"]["const"].as_u64().unwrap();
+            let codes = problem["code"]["enum"].as_array().unwrap();
+            codes.iter().map(move |code| (status, code.as_str().unwrap().to_owned()))
+        })
+        .collect()
+}
+
+#[test]
+fn every_problem_code_is_explained_and_belongs_to_an_answer() {
+    let explained: BTreeSet<(u64, String)> = document()["x-portico-problem-codes"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .flat_map(|(code, explained)| {
+            let statuses = explained["status"].as_array().unwrap();
+            statuses.iter().map(move |status| (status.as_u64().unwrap(), code.clone()))
+        })
+        .collect();
+    assert_eq!(explained, codes_of_responses());
+    let names: BTreeSet<&str> = explained.iter().map(|(_, code)| code.as_str()).collect();
+    let listed = document()["components"]["schemas"]["ProblemCode"]["enum"].as_array().unwrap();
+    assert_eq!(names, listed.iter().map(|code| code.as_str().unwrap()).collect());
 }

@@ -3,3 +3,5 @@
 mod access;
 mod bad_requests;
 mod document;
+mod fuzz;
+mod requests;
