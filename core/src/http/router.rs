@@ -182,7 +182,8 @@ fn without_body(mut reply: Reply) -> Reply {
 
 fn log_failure(id: &str, error: &Error) {
     let source = error.source.as_ref().map(tracing::field::display);
-    if error.status.is_server_error() {
+    // What merely is not configured has no cause behind it, and must not let anybody fill the log.
+    if error.status.is_server_error() && error.source.is_some() {
         tracing::error!(request_id = id, code = error.code, source, "a request failed");
     } else {
         tracing::debug!(
