@@ -4,6 +4,7 @@
 //! counting) can wrap them. The contract of a port stands on its methods.
 
 pub mod background;
+pub mod blobs;
 pub mod clock;
 pub mod entropy;
 pub mod hasher;
