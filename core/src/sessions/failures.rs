@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use base16ct::lower::encode_string as hex;
 use crate::App;
 use crate::auth::mac;
 use crate::devices::model::DeviceUuid;
@@ -21,6 +20,7 @@ use crate::ports::store::{Condition, Key};
 use crate::ports::store_ext::{StoreExt, Stored, put};
 use crate::schema::COUNTERS;
 use crate::time::Timestamp;
+use base16ct::lower::encode_string as hex;
 
 /// Failures of one source that cost it nothing.
 pub const FREE_FAILURES: u32 = 10;

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use base16ct::lower::encode_string as hex;
 use crate::App;
 use crate::audit::{Event, Outcome};
 use crate::auth::refresh_token::RefreshToken;
@@ -17,6 +16,7 @@ use crate::sessions::repo::{self, KEPT_SECONDS};
 use crate::time::Timestamp;
 use crate::users::model::User;
 use crate::users::repo as users;
+use base16ct::lower::encode_string as hex;
 
 /// How often a rotation that others overtook is looked at anew.
 const TRIES: usize = 8;

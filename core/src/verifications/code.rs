@@ -5,9 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use base16ct::lower::encode_string as hex;
 use crate::auth::mac;
 use crate::secret::{Secret, SecretKey};
+use base16ct::lower::encode_string as hex;
 
 /// The letters and digits of codes: those that cannot be taken for one another.
 pub const ALPHABET: &[u8; 31] = b"23456789ABCDEFGHJKMNPQRSTUVWXYZ";

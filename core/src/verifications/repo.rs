@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use base16ct::lower::encode_string as hex;
 use crate::App;
 use crate::error::Error;
 use crate::outbox::model::{Entry, Task};
@@ -12,6 +11,7 @@ use crate::schema::USER_VERIFICATIONS;
 use crate::secret::Secret;
 use crate::verifications::code::{self, Purpose};
 use crate::verifications::model::{MAX_ATTEMPTS, Verification};
+use base16ct::lower::encode_string as hex;
 
 /// How often a count that others overtook is made anew; more than guesses there are.
 const TRIES: usize = 2 * MAX_ATTEMPTS as usize;

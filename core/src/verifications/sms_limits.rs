@@ -7,7 +7,6 @@ use std::net::IpAddr;
 use phonelib::{PhoneNumber, PhoneNumberType};
 use serde::{Deserialize, Serialize};
 
-use base16ct::lower::encode_string as hex;
 use crate::App;
 use crate::auth::mac;
 use crate::error::Error;
@@ -19,6 +18,7 @@ use crate::text::Phone;
 use crate::time::Timestamp;
 use crate::validate::{Invalid, InvalidCode};
 use crate::verifications::model::COOL_DOWN_SECONDS;
+use base16ct::lower::encode_string as hex;
 
 /// Messages a day to one number, and from one account.
 const DAILY_PER_RECIPIENT: u32 = 5;

@@ -86,7 +86,12 @@ impl Service {
         handled.await.unwrap_or_else(|error| {
             tracing::error!(%error, "a request ended in a panic, which is a mistake in this program");
             let headers: HeaderMap = id.map(|id| (REQUEST_ID.clone(), id.clone())).into_iter().collect();
-            refuse(&headers, StatusCode::INTERNAL_SERVER_ERROR, "internal", "this is our mistake: please report it")
+            refuse(
+                &headers,
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal",
+                "this is our mistake: please report it",
+            )
         })
     }
 
