@@ -3,6 +3,9 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use crate::http::request::Client;
+use crate::sessions::model::Session;
+
 /// An event of the audit log, under the log target `portico::audit`.
 #[derive(Debug, Default)]
 pub struct Event<'a> {
@@ -34,7 +37,24 @@ impl fmt::Display for Outcome {
     }
 }
 
-impl Event<'_> {
+impl<'a> Event<'a> {
+    /// An event of a session, which a client's request is about.
+    #[must_use]
+    pub fn of(session: &'a Session, client: &Client) -> Self {
+        Self {
+            user_id: Some(&session.user_id),
+            session_id: Some(&session.session_id),
+            device_id: Some(&session.device_id),
+            addr: Some(client.addr),
+        }
+    }
+
+    /// An event of an account that nobody is signed in to.
+    #[must_use]
+    pub fn of_account(user_id: Option<&'a str>, client: &Client) -> Self {
+        Self { user_id, addr: Some(client.addr), ..Self::default() }
+    }
+
     /// Writes the event.
     pub fn record(&self, event: &'static str, outcome: Outcome) {
         tracing::info!(

@@ -22,6 +22,7 @@
 //! No I/O, clock, randomness, threads or `cfg` for a platform; no runtime, server or cloud SDK in the dependencies.
 
 pub mod app_versions;
+pub mod attributes;
 pub mod audit;
 pub mod auth;
 pub mod blob_urls;

@@ -1,1 +1,8 @@
-//! (placeholder)
+//! What the world can do to a server, and what it can see of it.
+
+mod api;
+mod crash;
+mod faults;
+mod network;
+mod operation;
+mod process;

@@ -1,1 +1,11 @@
-//! (placeholder)
+//! Identity: passwords, codes, messages and accounts, in process, with the clock and the ports in the test's hands.
+//!
+//! The name of a test carries the number of the requirement, or of the older system's fault, that it stands for.
+
+mod accounts;
+mod codes;
+mod delivery;
+mod older_faults;
+mod passwords;
+mod sms;
+mod support;

@@ -1,11 +1,13 @@
 //! Ports that keep a list of what they were asked, so that two ways through the product can be compared by their work.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use async_trait::async_trait;
 use portico_core::auth::password::{HashOutcome, HashWork};
 use portico_core::ports::hasher::{Busy, Hasher};
 use portico_core::ports::store::{Key, Page, Query, Store, StoreError, Versioned, Write};
+
+use crate::lab::{Lab, LabOptions};
 
 /// Lists every call, by kind, table and index; never by key.
 #[derive(Debug)]
@@ -96,5 +98,47 @@ impl Hasher for CountingHasher {
         };
         self.runs.lock().unwrap_or_else(PoisonError::into_inner).push(run);
         self.inner.run(work).await
+    }
+}
+
+/// A lab on the memory store whose store and hasher count.
+#[derive(Debug)]
+pub struct CountedLab {
+    /// The lab.
+    pub lab: Arc<Lab>,
+    /// Its store.
+    pub store: Arc<CountingStore>,
+    /// Its hasher.
+    pub hasher: Arc<CountingHasher>,
+}
+
+impl CountedLab {
+    /// A new lab with empty counts.
+    ///
+    /// # Panics
+    /// Never: a lab is given its ports before it is there.
+    #[must_use]
+    pub fn new() -> Self {
+        let (made, slot) = (Arc::new(OnceLock::new()), Arc::new(OnceLock::new()));
+        let (make_store, make_hasher) = (made.clone(), slot.clone());
+        let options = LabOptions {
+            ports: Some(Box::new(move |ports| {
+                ports.store =
+                    make_store.get_or_init(|| Arc::new(CountingStore::new(ports.store.clone()))).clone();
+                ports.hasher =
+                    make_hasher.get_or_init(|| Arc::new(CountingHasher::new(ports.hasher.clone()))).clone();
+            })),
+            ..LabOptions::default()
+        };
+        let lab = Arc::new(Lab::with(options));
+        let store = made.get().expect("the lab took its ports").clone();
+        let hasher = slot.get().expect("the lab took its ports").clone();
+        Self { lab, store, hasher }
+    }
+}
+
+impl Default for CountedLab {
+    fn default() -> Self {
+        Self::new()
     }
 }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::Request;
+use http::header::{self, HeaderValue};
 use http_body_util::BodyExt;
 use portico::signer::AwsLcSigner;
 use portico::store::sqlite::SqliteStore;
@@ -229,6 +230,9 @@ impl Host for Lab {
         // No two requests are at the same instant, so that ids sort as they were made.
         self.clock.advance_ms(1);
         let mut request = request.map(Body::from);
+        // As every HTTP client says whom it asks.
+        let named = HeaderValue::from_static("127.0.0.1:3000");
+        request.headers_mut().entry(header::HOST).or_insert(named);
         let addr = *self.addr.lock().unwrap_or_else(PoisonError::into_inner);
         request.extensions_mut().insert(ClientAddr(addr));
         let (parts, body) = self.app.handle(request).await.into_parts();

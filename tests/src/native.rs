@@ -74,6 +74,20 @@ impl NativeHost {
         self.serve().await;
     }
 
+    /// Stops the server gracefully, as its operator would.
+    ///
+    /// # Panics
+    /// When it does not stop well.
+    pub async fn stop(&self) {
+        let child = self.child.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(mut child) = child else { return };
+        let pid = child.id().expect("a running server").to_string();
+        let asked = Command::new("kill").args(["-TERM", &pid]).status().await.expect("kill runs");
+        assert!(asked.success(), "the server could not be asked to stop");
+        let status = child.wait().await.expect("the server ends");
+        assert!(status.success(), "the server ended with {status}");
+    }
+
     /// Kills the server.
     pub async fn kill(&self) {
         let child = self.child.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -168,7 +182,7 @@ impl Host for NativeHost {
     }
 
     async fn create_admin(&self, username: &str, email: &str, password: &str) {
-        self.kill().await;
+        self.stop().await;
         self.run(&["admin", "create", "--username", username, "--email", email], password).await;
         self.serve().await;
     }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use regex::{Captures, Regex};
+use serde_json::Value;
 
 use crate::client::Answer;
 
@@ -38,7 +39,11 @@ impl Transcript {
             .map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value.as_bytes())))
             .collect();
         headers.sort();
-        let line = format!("{method} {path}\n{}\n{}\n{}", answer.status, headers.join("\n"), answer.text());
+        let body = match serde_json::from_slice(&answer.bytes) {
+            Ok(body) => sort_devices(body).to_string(),
+            Err(_) => answer.text(),
+        };
+        let line = format!("{method} {path}\n{}\n{}\n{body}", answer.status, headers.join("\n"));
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
     }
 
@@ -48,6 +53,23 @@ impl Transcript {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         let mut names = Names::default();
         lines.iter().map(|line| names.replace(line)).collect()
+    }
+}
+
+/// Brings lists of devices, whose order is unspecified, into one that is the same on every host.
+fn sort_devices(value: Value) -> Value {
+    match value {
+        Value::Array(items) => {
+            let mut items: Vec<Value> = items.into_iter().map(sort_devices).collect();
+            if items.iter().all(|item| item.get("uuid").is_some()) {
+                items.sort_by_cached_key(|item| pattern().replace_all(&item.to_string(), "").into_owned());
+            }
+            Value::Array(items)
+        }
+        Value::Object(members) => {
+            members.into_iter().map(|(name, value)| (name, sort_devices(value))).collect()
+        }
+        other => other,
     }
 }
 

@@ -155,7 +155,9 @@ async fn j1_the_public_key_is_no_hmac_secret() {
                 let message = message(&with(&forge.header(), json!({ "alg": alg })), &forge.claims());
                 let key = EncodingKey::from_secret(&secret);
                 let signature = crypto::sign(message.as_bytes(), &key, algorithm).unwrap();
-                forge.refuses(&format!("{message}.{signature}"), &format!("{name} as {alg} with {what}")).await;
+                forge
+                    .refuses(&format!("{message}.{signature}"), &format!("{name} as {alg} with {what}"))
+                    .await;
             }
         }
     }
@@ -248,7 +250,8 @@ async fn j3_only_the_type_of_access_tokens_is_accepted() {
         forge.accepts(&forge.sign(&header, &forge.claims()).await, right).await;
     }
     assert_eq!(forge.header()["typ"], "at+jwt");
-    for wrong in [json!(null), json!("JWT"), json!("jwt"), json!("id+jwt"), json!(""), json!("at+jwt,JWT"), json!(1)]
+    for wrong in
+        [json!(null), json!("JWT"), json!("jwt"), json!("id+jwt"), json!(""), json!("at+jwt,JWT"), json!(1)]
     {
         let header = with(&forge.header(), json!({ "typ": wrong }));
         forge.refuses(&forge.sign(&header, &forge.claims()).await, &format!("typ {wrong}")).await;
@@ -332,8 +335,11 @@ async fn j4_every_claim_is_needed_and_checked() {
         let changed = with(&claims, wrong.clone());
         forge.refuses(&forge.sign(&forge.header(), &changed).await, &wrong.to_string()).await;
     }
-    for right in [json!({ "aud": ["others", "portico"] }), json!({ "nbf": 0 }), json!({ "more": { "x": 1 } })] {
-        forge.accepts(&forge.sign(&forge.header(), &with(&claims, right.clone())).await, &right.to_string()).await;
+    for right in [json!({ "aud": ["others", "portico"] }), json!({ "nbf": 0 }), json!({ "more": { "x": 1 } })]
+    {
+        forge
+            .accepts(&forge.sign(&forge.header(), &with(&claims, right.clone())).await, &right.to_string())
+            .await;
     }
 }
 
@@ -552,7 +558,8 @@ async fn j1_every_change_of_a_byte_and_every_prefix_is_refused() {
     }
     let signature = URL_SAFE_NO_PAD.decode(token.rsplit('.').next().unwrap()).unwrap();
     let signed = token.rsplit_once('.').unwrap().0;
-    for forged in [vec![], vec![0; 256], vec![0xff; 256], [&[0][..], &signature].concat(), signature[..255].into()]
+    for forged in
+        [vec![], vec![0; 256], vec![0xff; 256], [&[0][..], &signature].concat(), signature[..255].into()]
     {
         let forged = format!("{signed}.{}", URL_SAFE_NO_PAD.encode(&forged));
         forge.refuses(&forged, "a signature of another form").await;
@@ -569,7 +576,8 @@ async fn j1_an_independent_verifier_needs_only_what_we_publish() {
     lab.clock.set(Timestamp::from_millis(i64::try_from(now.as_millis()).unwrap()));
     let client = lab.client();
     let ada = client.register("ada").await;
-    let discovery = client.get("/.well-known/openid-configuration").await.expect(200).json();
+    let discovery = Request::get("/.well-known/openid-configuration").header("host", "api.example.com");
+    let discovery = client.send(discovery.body(Bytes::new()).unwrap()).await.expect(200).json();
     let uri = discovery["jwks_uri"].as_str().unwrap();
     let path = &uri[uri.find("/.well-known").unwrap()..];
     let keys: JwkSet = serde_json::from_slice(&client.get(path).await.expect(200).bytes).unwrap();
@@ -625,8 +633,15 @@ async fn j1_the_authorization_header_has_one_form() {
         assert_eq!((answer.status, answer.code().as_str()), (401, "unauthenticated"), "{values:?}");
         assert_eq!(answer.header("www-authenticate"), Some("Bearer"), "{values:?}");
     }
-    for wrong in ["Bearer {}, Bearer {}", "Bearer {} x", "Bearer \"{}\"", "Bearer x", "Bearer Bearer {}", "Bearer ..", "Bearer ...."]
-    {
+    for wrong in [
+        "Bearer {}, Bearer {}",
+        "Bearer {} x",
+        "Bearer \"{}\"",
+        "Bearer x",
+        "Bearer Bearer {}",
+        "Bearer ..",
+        "Bearer ....",
+    ] {
         let answer = send(&[&wrong.replace("{}", token)]).await;
         assert_eq!((answer.status, answer.code().as_str()), (401, "invalid_token"), "{wrong}");
         assert_eq!(answer.header("www-authenticate"), Some(r#"Bearer error="invalid_token""#), "{wrong}");

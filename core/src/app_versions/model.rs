@@ -3,10 +3,11 @@
 use std::cmp::Ordering;
 
 use semver::Version;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::version;
+use crate::attributes;
 use crate::time::Timestamp;
 
 /// A release of the app.
@@ -18,19 +19,19 @@ pub struct AppVersion {
     #[serde(with = "version")]
     pub version: Version,
     /// The platform it is for; none for all.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_empty")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "attributes::non_empty")]
     pub platform: Option<String>,
     /// Whether older versions should stop working.
     #[serde(default)]
     pub mandatory: bool,
     /// Whether the version check looks at it.
-    #[serde(default = "enabled")]
+    #[serde(default = "attributes::enabled")]
     pub enable: bool,
     /// Where to get it.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_empty")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "attributes::non_empty")]
     pub url: Option<String>,
     /// What is new.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_empty")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "attributes::non_empty")]
     pub notes: Option<String>,
     /// When it was announced.
     #[serde(default)]
@@ -125,15 +126,6 @@ pub struct Claim {
     pub version_id: String,
     /// The app version that holds it.
     pub owner_id: String,
-}
-
-fn enabled() -> bool {
-    true
-}
-
-/// Text of the older system, where absent and empty are the same.
-fn non_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    Ok(Option::<String>::deserialize(deserializer)?.filter(|text| !text.is_empty()))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::repo;
+use crate::attributes;
 use crate::text::line;
 use crate::time::Timestamp;
 use crate::validate::Invalid;
@@ -51,7 +52,7 @@ pub struct Device {
     #[serde(default)]
     pub app_version_id: String,
     /// Whether it is in use. The older system kept deleted devices, disabled.
-    #[serde(default = "enabled")]
+    #[serde(default = "attributes::enabled")]
     pub enable: bool,
     /// When the account first signed in on it.
     #[serde(default)]
@@ -143,10 +144,6 @@ pub fn optional_ulid(text: String) -> Result<String, Invalid> {
     } else {
         Err(Invalid::format("give an id of 26 characters, or an empty text for none"))
     }
-}
-
-fn enabled() -> bool {
-    true
 }
 
 #[cfg(test)]

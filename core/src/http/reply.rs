@@ -1,8 +1,6 @@
 //! Answers: values, problems, and the headers that every answer carries.
 
-use std::borrow::Cow;
-
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
 use serde::Serialize;
 
@@ -94,9 +92,15 @@ pub fn problem(error: &Error, request_id: &str) -> Reply {
     reply
 }
 
-/// Sets a header unless the handler did.
-pub fn default_header(headers: &mut HeaderMap, name: HeaderName, value: Cow<'static, str>) {
-    if let (false, Ok(value)) = (headers.contains_key(&name), HeaderValue::from_str(&value)) {
-        headers.insert(name, value);
+/// Sets the headers that protect an answer (OWASP's REST recommendations), unless its handler chose others. Nothing is
+/// cached unless a handler allows it.
+pub fn protect(headers: &mut HeaderMap) {
+    for (name, value) in [
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+    ] {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
 }

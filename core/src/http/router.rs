@@ -1,6 +1,5 @@
 //! From a request to its handler: path and method, rate limit, sign-in, access rule; and what every answer carries.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -172,20 +171,13 @@ fn request_id(app: &App, headers: &HeaderMap) -> String {
         .unwrap_or_else(|| app.new_id().unwrap_or_default())
 }
 
-/// The headers of every answer (OWASP's REST recommendations). Nothing is cached unless a handler allows it.
+/// The headers of every answer.
 fn finish(app: &App, reply: &mut Reply, id: &str, origin: Option<&HeaderValue>) {
     let headers = reply.headers_mut();
     if let Ok(id) = HeaderValue::from_str(id) {
         headers.insert(REQUEST_ID.clone(), id);
     }
-    reply::default_header(headers, header::CACHE_CONTROL, Cow::Borrowed("no-store"));
-    reply::default_header(headers, header::X_CONTENT_TYPE_OPTIONS, Cow::Borrowed("nosniff"));
-    reply::default_header(headers, header::REFERRER_POLICY, Cow::Borrowed("no-referrer"));
-    reply::default_header(
-        headers,
-        header::CONTENT_SECURITY_POLICY,
-        Cow::Borrowed("default-src 'none'; frame-ancestors 'none'"),
-    );
+    reply::protect(headers);
     cors::allow(&app.settings.allowed_origins, origin, headers);
 }
 

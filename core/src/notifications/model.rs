@@ -1,8 +1,9 @@
 //! A notification as stored, and as shown.
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::attributes;
 use crate::time::Timestamp;
 
 /// How long a notification is kept, in seconds.
@@ -25,7 +26,7 @@ pub struct Notification {
     #[serde(default)]
     pub message: String,
     /// Whether it was read; stored as 1 or 0.
-    #[serde(default, deserialize_with = "flag", serialize_with = "as_number")]
+    #[serde(default, with = "attributes::flag")]
     pub readed: bool,
     /// When it was made.
     #[serde(default)]
@@ -108,20 +109,6 @@ pub struct NotificationView<'a> {
     readed: u8,
     created: Timestamp,
     updated: Timestamp,
-}
-
-/// 1 or 0, or a boolean.
-fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    match Value::deserialize(deserializer)? {
-        Value::Bool(flag) => Ok(flag),
-        Value::Number(number) => Ok(number.as_f64() == Some(1.0)),
-        _ => Err(serde::de::Error::custom("expected 1, 0 or a boolean")),
-    }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-fn as_number<S: Serializer>(flag: &bool, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u8(u8::from(*flag))
 }
 
 #[cfg(test)]

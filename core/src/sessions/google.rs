@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use base16ct::lower::encode_string as hex;
+use http::StatusCode;
 
 use crate::App;
 use crate::audit::{Event, Outcome};
@@ -34,20 +35,30 @@ pub async fn sign_in(
     credential: &Secret,
     device_uuid: Option<DeviceUuid>,
 ) -> Result<(User, Session), Error> {
-    let identity = google::verify(app, credential).await?;
+    let identity = google::verify(app, credential).await.inspect_err(|error| {
+        if error.status == StatusCode::UNAUTHORIZED {
+            refuse(None, client);
+        }
+    })?;
     for _ in 0..TRIES {
-        let plan = plan(app, &identity).await?;
+        let plan = plan(app, client, &identity).await?;
         let opening = Opening {
             new_account: plan.before.is_none(),
             ..Opening::new(app, &plan.user.user_id, client, device_uuid.clone())?
         };
-        let prepare = |tx: &mut Transaction<Obstacle>| plan.add_to(tx);
+        let sweep = ending::sweep(app, &plan.user.user_id, Some(&opening.session_id), app.now())?;
+        let prepare = |tx: &mut Transaction<Obstacle>| {
+            plan.add_to(tx)?;
+            if plan.ends_sessions {
+                tx.push(sweep.promise()?, Obstacle::Changed);
+            }
+            Ok(())
+        };
         if let Ok(session) = opening::open(app, &opening, prepare).await? {
             if plan.ends_sessions {
-                ending::end_all(app, &plan.user.user_id, Some(&session.session_id), session.created_at)
-                    .await?;
+                ending::end_all(app, &plan.user.user_id, Some(&session.session_id), app.now()).await?;
             }
-            record(&plan.user, &session, client);
+            Event::of(&session, client).record("sign_in_with_google", Outcome::Success);
             return Ok((plan.user, session));
         }
     }
@@ -77,14 +88,14 @@ impl Plan {
     }
 }
 
-async fn plan(app: &Arc<App>, identity: &GoogleIdentity) -> Result<Plan, Error> {
+async fn plan(app: &Arc<App>, client: &Client, identity: &GoogleIdentity) -> Result<Plan, Error> {
     let store = &*app.ports.store;
     if let Some(before) = users::find_by_google(store, &identity.sub).await? {
-        let before = enabled(before)?;
+        let before = enabled(client, before)?;
         return Ok(Plan { user: before.value.clone(), before: Some(before), ends_sessions: false });
     }
     match users::find_by_email(store, &identity.email).await? {
-        Some(before) => Ok(link(app.now(), enabled(before)?, identity)),
+        Some(before) => Ok(link(app.now(), enabled(client, before)?, identity)),
         None => Ok(Plan { user: new_user(app, identity).await?, before: None, ends_sessions: false }),
     }
 }
@@ -107,10 +118,11 @@ fn link(now: Timestamp, before: Stored<User>, identity: &GoogleIdentity) -> Plan
     Plan { user, before: Some(before), ends_sessions: !trusted }
 }
 
-fn enabled(user: Stored<User>) -> Result<Stored<User>, Error> {
+fn enabled(client: &Client, user: Stored<User>) -> Result<Stored<User>, Error> {
     if user.value.is_enabled() {
         Ok(user)
     } else {
+        refuse(Some(&user.value.user_id), client);
         Err(Error::wrong_credentials("invalid_credentials", "this account cannot be signed in to"))
     }
 }
@@ -148,12 +160,7 @@ async fn free_username(app: &Arc<App>, identity: &GoogleIdentity) -> Result<User
     parsed(&format!("{stem}-{}", hex(&app.random::<5>()?)))
 }
 
-fn record(user: &User, session: &Session, client: &Client) {
-    let event = Event {
-        user_id: Some(&user.user_id),
-        session_id: Some(&session.session_id),
-        device_id: Some(&session.device_id),
-        addr: Some(client.addr),
-    };
-    event.record("sign_in_with_google", Outcome::Success);
+fn refuse(user_id: Option<&str>, client: &Client) {
+    let event = Event::of_account(user_id, client);
+    event.record("sign_in_with_google", Outcome::Failure);
 }

@@ -168,12 +168,7 @@ pub async fn log_out_everywhere(app: &Arc<App>, request: Request) -> Result<Repl
 
 fn record(request: &Request, event: &'static str) -> Result<(), Error> {
     let caller = request.caller()?;
-    let entry = Event {
-        user_id: Some(&caller.user_id),
-        session_id: Some(&caller.session.session_id),
-        device_id: Some(&caller.session.device_id),
-        addr: Some(request.client.addr),
-    };
+    let entry = Event::of(&caller.session, &request.client);
     entry.record(event, Outcome::Success);
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::App;
+use crate::attributes;
 use crate::auth::{access_token, refresh_token};
 use crate::error::Error;
 use crate::secret::Secret;
@@ -22,7 +23,7 @@ pub struct Session {
     #[serde(default)]
     pub device_id: String,
     /// Whether it goes on.
-    #[serde(default = "enabled")]
+    #[serde(default = "attributes::enabled")]
     pub enable: bool,
     /// The session's own random bytes (hex), from which its refresh tokens derive.
     #[serde(default)]
@@ -165,8 +166,4 @@ fn present_token(app: &App, session: &Session) -> Secret {
         session.refresh_counter,
         session.refresh_random.as_bytes(),
     )
-}
-
-fn enabled() -> bool {
-    true
 }

@@ -53,13 +53,15 @@ pub async fn sign_in(
     let (Some(user), HashOutcome::Matches { outdated }) = (&found, verified) else {
         return Err(refuse(app, &attempt, name.filter(|_| in_index)).await);
     };
-    let (user, session) = begin(app, client, credentials, user.clone(), outdated, &attempt).await?;
-    let event = Event {
-        user_id: Some(&user.user_id),
-        session_id: Some(&session.session_id),
-        device_id: Some(&session.device_id),
-        addr: Some(client.addr),
-    };
+    let begun = begin(app, client, credentials, user.clone(), outdated, &attempt).await;
+    let (user, session) = begun.inspect_err(|error| {
+        if error.status.is_client_error() {
+            let event =
+                Event { user_id: Some(&user.value.user_id), addr: Some(client.addr), ..Event::default() };
+            event.record("sign_in", Outcome::Failure);
+        }
+    })?;
+    let event = Event::of(&session, client);
     event.record("sign_in", Outcome::Success);
     Ok((user, session))
 }
@@ -90,7 +92,7 @@ async fn refuse(app: &Arc<App>, attempt: &Attempt<'_>, in_index: Option<LoginNam
         Account::Known(user_id) => Some(user_id),
         Account::Unknown(_) => None,
     };
-    let event = Event { user_id, addr: Some(attempt.client.addr), ..Event::default() };
+    let event = Event::of_account(user_id, attempt.client);
     event.record("sign_in", Outcome::Failure);
     // A name that the index did not show took a second look-up, by claim; one that it did takes it now.
     if let Some(name) = in_index

@@ -46,9 +46,10 @@ async fn refresh_derived(app: &Arc<App>, client: &Client, token: &RefreshToken) 
     let store = &*app.ports.store;
     let (mut session, user) =
         futures::try_join!(repo::find(store, &token.session_id), users::find(store, &token.user_id))?;
-    let user = user.map(|user| user.value).filter(User::is_enabled).ok_or_else(invalid)?;
+    let user = user.map(|user| user.value).filter(User::is_enabled).ok_or_else(|| refused(client))?;
     for _ in 0..TRIES {
-        let present = session.filter(|session| is_usable(app, session, token)).ok_or_else(invalid)?;
+        let present =
+            session.filter(|session| is_usable(app, session, token)).ok_or_else(|| refused(client))?;
         match standing(app, &present.value, token.counter) {
             Standing::JustReplaced => return TokenPair::of(app, &user, &present.value).await,
             Standing::Replayed => return Err(end_replayed(app, client, present).await),
@@ -100,22 +101,23 @@ async fn end_replayed(app: &Arc<App>, client: &Client, session: Stored<Session>)
 async fn refresh_plain(app: &Arc<App>, client: &Client, token: &Secret) -> Result<TokenPair, Error> {
     let text = token.expose();
     if text.is_empty() || text.len() > 1024 {
-        return Err(invalid());
+        return Err(refused(client));
     }
     let store = &*app.ports.store;
-    let listed = repo::find_by_plain_token(store, text).await?.ok_or_else(invalid)?;
+    let listed = repo::find_by_plain_token(store, text).await?.ok_or_else(|| refused(client))?;
     let (session, user) = futures::try_join!(
         repo::find(store, &listed.value.session_id),
         users::find(store, &listed.value.user_id)
     )?;
-    let user = user.map(|user| user.value).filter(User::is_enabled).ok_or_else(invalid)?;
-    let session =
-        session.filter(|session| is_plain_usable(app, &session.value, token)).ok_or_else(invalid)?;
+    let user = user.map(|user| user.value).filter(User::is_enabled).ok_or_else(|| refused(client))?;
+    let session = session
+        .filter(|session| is_plain_usable(app, &session.value, token))
+        .ok_or_else(|| refused(client))?;
     let adopted =
         Session { refresh_random: hex(&app.random::<32>()?), refresh_token: None, ..session.value.clone() };
     let next = rotated(app, &adopted);
     if !replace(app, &session, &next).await? {
-        return Err(invalid());
+        return Err(refused(client));
     }
     record(&next, client, "refresh", Outcome::Success);
     TokenPair::of(app, &user, &next).await
@@ -144,7 +146,7 @@ fn rotated(app: &App, session: &Session) -> Session {
 }
 
 /// When the session ends however often it is refreshed.
-fn absolute_end(app: &App, session: &Session) -> Timestamp {
+pub(crate) fn absolute_end(app: &App, session: &Session) -> Timestamp {
     let began = if session.created_at == Timestamp::default() { app.now() } else { session.created_at };
     began.plus_seconds(app.settings.session_max_seconds)
 }
@@ -162,13 +164,14 @@ async fn replace(app: &App, present: &Stored<Session>, next: &Session) -> Result
 }
 
 fn record(session: &Session, client: &Client, event: &'static str, outcome: Outcome) {
-    let entry = Event {
-        user_id: Some(&session.user_id),
-        session_id: Some(&session.session_id),
-        device_id: Some(&session.device_id),
-        addr: Some(client.addr),
-    };
+    let entry = Event::of(session, client);
     entry.record(event, outcome);
+}
+
+/// The refusal of what is no token, or none any more. What it says of itself is not believed, and not put on record.
+fn refused(client: &Client) -> Error {
+    Event::of_account(None, client).record("refresh", Outcome::Failure);
+    invalid()
 }
 
 fn invalid() -> Error {

@@ -213,6 +213,7 @@ pub async fn delete(app: &Arc<App>, request: &Request) -> Result<(), Error> {
             User { deleted_at: Some(now), updated_at: now, list_shard: None, ..before.value.clone() };
         after.deleted_username = after.username.take();
         after.deleted_email = after.email.take();
+        after.deleted_google_sub = after.google_sub.take();
         let sweep = ending::sweep(app, &after.user_id, None, now)?;
         let mut tx = Transaction::new();
         repo::put_changed(&mut tx, &before, &after)?;
@@ -245,6 +246,7 @@ pub async fn restore(app: &Arc<App>, request: &Request) -> Result<User, Error> {
     let mut after = User { deleted_at: None, updated_at: now, ..before.value.clone() };
     after.username = after.deleted_username.take();
     after.email = after.deleted_email.take();
+    after.google_sub = after.deleted_google_sub.take();
     after.list_shard = Some(list_shard(&after.user_id));
     let mut tx = Transaction::new();
     repo::put_changed(&mut tx, &before, &after)?;

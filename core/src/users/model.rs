@@ -1,9 +1,10 @@
 //! A user as stored, and as shown.
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use crate::attributes;
 use crate::text::{Email, Name, Phone, Username};
 use crate::time::{Date, Timestamp};
 
@@ -48,14 +49,17 @@ pub struct User {
     /// The e-mail address that deletion freed, for restoring.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted_email: Option<Email>,
+    /// Google's id that deletion freed, for restoring.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted_google_sub: Option<String>,
     /// When the account was deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted_at: Option<Timestamp>,
     /// The phone number.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_empty")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "attributes::non_empty")]
     pub phone: Option<Phone>,
     /// Argon2id or bcrypt; accounts that only ever signed in with Google have none.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_empty")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "attributes::non_empty")]
     pub password_hash: Option<String>,
     /// The role.
     #[serde(default)]
@@ -82,7 +86,7 @@ pub struct User {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub google_sub: Option<String>,
     /// Whether the account may be used; stored as 1 or 0.
-    #[serde(default = "enabled", deserialize_with = "flag", serialize_with = "as_number")]
+    #[serde(default = "attributes::enabled", with = "attributes::flag")]
     pub enable: bool,
     /// When the account was made.
     #[serde(default)]
@@ -109,6 +113,7 @@ impl User {
             email: None,
             deleted_username: None,
             deleted_email: None,
+            deleted_google_sub: None,
             deleted_at: None,
             phone: None,
             password_hash: None,
@@ -230,39 +235,11 @@ fn unnamed() -> Name {
     Name::lenient("", "-")
 }
 
-fn enabled() -> bool {
-    true
-}
-
-/// Text of the older system, where absent and empty are the same.
-fn non_empty<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    let value = Option::<Value>::deserialize(deserializer)?;
-    match value {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) if text.is_empty() => Ok(None),
-        Some(value) => T::deserialize(value).map(Some).map_err(serde::de::Error::custom),
-    }
-}
-
 /// A day, or an instant of the older system, whose zero (`0001-01-01T00:00:00Z`) means none.
 fn lenient_birthday<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Date>, D::Error> {
     let text = Option::<String>::deserialize(deserializer)?.unwrap_or_default();
     let date = text.get(..10).and_then(Date::parse);
     Ok(date.filter(|date| Some(*date) > Date::new(1, 1, 1)))
-}
-
-/// 1 or 0, or a boolean.
-fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    match Value::deserialize(deserializer)? {
-        Value::Bool(flag) => Ok(flag),
-        Value::Number(number) => Ok(number.as_f64() == Some(1.0)),
-        _ => Err(serde::de::Error::custom("expected 1, 0 or a boolean")),
-    }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-fn as_number<S: Serializer>(flag: &bool, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u8(u8::from(*flag))
 }
 
 #[cfg(test)]

@@ -78,15 +78,11 @@ pub async fn change(
     new: Secret,
 ) -> Result<(), Error> {
     let user = caller.user()?;
-    let event = Event {
-        user_id: Some(&caller.user_id),
-        session_id: Some(&caller.session.session_id),
-        device_id: Some(&caller.session.device_id),
-        addr: Some(client.addr),
-    };
+    let event = Event::of(&caller.session, client);
     let identities = [user.value.username(), user.value.email()];
     let new = validate::one("/new_password", check_new(app, new, &identities).await)?;
-    if !password::is_own(app, client, &user.value, &Password::new(current)).await? {
+    let own = password::is_own(app, client, &user.value, &Password::new(current)).await;
+    if !own.inspect_err(|_| event.record("password_changed", Outcome::Failure))? {
         event.record("password_changed", Outcome::Failure);
         let wrong = Invalid::new(InvalidCode::WrongPassword, "this is not your present password");
         return validate::one("/current_password", Err(wrong))

@@ -127,12 +127,7 @@ pub async fn register(
     };
     let session = opening::open(app, &opening, prepare).await??;
     delivery::deliver_soon(app, vec![confirmation.message_id]);
-    let event = Event {
-        user_id: Some(&user.user_id),
-        session_id: Some(&session.session_id),
-        device_id: Some(&session.device_id),
-        addr: Some(client.addr),
-    };
+    let event = Event::of(&session, client);
     event.record("registered", Outcome::Success);
     Ok((user, session))
 }

@@ -113,8 +113,9 @@ pub async fn request_phone(app: &Arc<App>, request: Request) -> Result<Reply, Er
     for _ in 0..BUDGET_TRIES {
         let old = repo::find(app, &user.user_id, Purpose::Phone).await?;
         let task = |nonce| Task::Sms { to: phone.to_string(), user_id: user.user_id.clone(), nonce };
-        let issue = repo::issue(app, &user.user_id, Purpose::Phone, phone.as_str(), old.as_ref(), task)?;
+        // First, for its pause is the longer one to tell of.
         let mut writes = sms_limits::take(app, phone, &user.user_id, request.client.addr).await?;
+        let issue = repo::issue(app, &user.user_id, Purpose::Phone, phone.as_str(), old.as_ref(), task)?;
         let budgets = writes.len();
         writes.extend(issue.writes);
         match app.ports.store.transact(&writes).await {
@@ -191,12 +192,7 @@ async fn redeem(
     pointer: &'static str,
 ) -> Result<Accepted, Error> {
     let caller = request.caller()?;
-    let event = Event {
-        user_id: Some(&caller.user_id),
-        session_id: Some(&caller.session.session_id),
-        device_id: Some(&caller.session.device_id),
-        addr: Some(request.client.addr),
-    };
+    let event = Event::of(&caller.session, &request.client);
     let refused = match repo::redeem(app, &caller.user_id, purpose, Some(address), entered).await? {
         Ok(accepted) => {
             event.record("address_confirmed", Outcome::Success);

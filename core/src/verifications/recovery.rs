@@ -64,8 +64,7 @@ pub async fn request(app: &Arc<App>, client: &Client, email: &Email) -> Result<(
         Err(error) => return Err(error.into()),
     }
     let user_id = user.as_ref().map(|user| user.value.user_id.as_str());
-    Event { user_id, addr: Some(client.addr), ..Event::default() }
-        .record("recovery_requested", Outcome::Success);
+    Event::of_account(user_id, client).record("recovery_requested", Outcome::Success);
     Ok(())
 }
 
@@ -99,7 +98,7 @@ pub async fn complete(
     let address = Some(recovery.email.as_str());
     let accepted = repo::redeem(app, &subject, Purpose::Recovery, address, &recovery.code).await?;
     let (Some(user), Ok(accepted)) = (user, accepted) else {
-        let event = Event { addr: Some(client.addr), ..Event::default() };
+        let event = Event::of_account(None, client);
         event.record("account_recovered", Outcome::Failure);
         return Err(invalid_code());
     };
@@ -141,7 +140,7 @@ async fn change_password(
             Ok(session) => {
                 ending::end_all(app, &changed.user_id, Some(&session.session_id), app.now()).await?;
                 delivery::deliver_soon(app, vec![notice.message_id]);
-                record(&changed, &session, client);
+                Event::of(&session, client).record("account_recovered", Outcome::Success);
                 return Ok((changed, session));
             }
             Err(Obstacle::CodeSpent) => return Err(invalid_code()),
@@ -170,14 +169,4 @@ fn stand_in(app: &App, email: &Email) -> String {
 
 fn invalid_code() -> Error {
     Error::wrong_credentials("invalid_code", "the code is wrong, was used, or has expired: ask for a new one")
-}
-
-fn record(user: &User, session: &Session, client: &Client) {
-    let event = Event {
-        user_id: Some(&user.user_id),
-        session_id: Some(&session.session_id),
-        device_id: Some(&session.device_id),
-        addr: Some(client.addr),
-    };
-    event.record("account_recovered", Outcome::Success);
 }

@@ -132,8 +132,7 @@ fn refuse(
     let id = request_id(request.get(&REQUEST_ID));
     let mut response = reply::problem(&Error::new(status, code, detail), id.to_str().unwrap_or_default());
     response.headers_mut().insert(REQUEST_ID.clone(), id);
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    reply::protect(response.headers_mut());
     response
 }
 
