@@ -11,7 +11,8 @@ use portico_tests::contract::document;
 use portico_tests::lab::Lab;
 use serde_json::{Value, json};
 
-/// An operation that takes a JSON body, and the members that it cannot do without.
+/// An operation that takes a JSON body of the usual size, and the members that it cannot do without. (Files in base64 are
+/// larger, and tested with files.)
 struct Takes {
     operation: &'static str,
     required: &'static [&'static str],
@@ -38,6 +39,7 @@ const TAKES: &[Takes] = &[
     Takes { operation: "patch_device", required: &[] },
     Takes { operation: "check_device_version", required: &["device_version"] },
     Takes { operation: "create_notification", required: &["message"] },
+    Takes { operation: "create_upload", required: &["file_name", "content_type", "size"] },
     Takes { operation: "create_app_version", required: &["version"] },
     Takes { operation: "update_app_version", required: &[] },
     Takes { operation: "patch_app_version", required: &[] },
@@ -176,8 +178,8 @@ fn every_operation_that_takes_a_body_is_in_the_table() {
         .iter()
         .filter(|route| {
             let method = route.method.as_str().to_ascii_lowercase();
-            let body = &document()["paths"][route.path][method]["requestBody"];
-            body.is_object()
+            let content = &document()["paths"][route.path][method]["requestBody"]["content"];
+            content["application/json"].is_object() && !route.operation.starts_with("upload_base64")
         })
         .map(|route| route.operation)
         .collect();

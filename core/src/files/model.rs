@@ -1,8 +1,9 @@
 //! A file as stored, and as shown.
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::attributes;
 use crate::files::names;
 use crate::http::base_url;
 use crate::ports::blobs::BlobKey;
@@ -29,19 +30,19 @@ pub struct File {
     #[serde(default)]
     pub hash: String,
     /// Whether it is a thumbnail; stored as 1 or 0.
-    #[serde(default, deserialize_with = "flag", serialize_with = "as_number")]
+    #[serde(default, with = "attributes::flag")]
     pub is_thumbnail: bool,
     /// Where it is downloaded, from the path on.
     #[serde(default)]
     pub url: String,
     /// Whether only its owner and Admins may have it.
-    #[serde(default, deserialize_with = "flag")]
+    #[serde(default, deserialize_with = "attributes::flag::deserialize")]
     pub is_private: bool,
     /// Whose it is.
     #[serde(default)]
     pub uploaded_by_user_id: String,
     /// Whether it may be downloaded at all.
-    #[serde(default = "enabled", deserialize_with = "flag")]
+    #[serde(default = "attributes::enabled", deserialize_with = "attributes::flag::deserialize")]
     pub enable: bool,
     /// When its upload began.
     #[serde(default)]
@@ -167,24 +168,6 @@ pub struct FileView<'a> {
     enable: bool,
     created: Timestamp,
     updated: Timestamp,
-}
-
-fn enabled() -> bool {
-    true
-}
-
-/// 1 or 0, or a boolean.
-fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    match Value::deserialize(deserializer)? {
-        Value::Bool(flag) => Ok(flag),
-        Value::Number(number) => Ok(number.as_f64() == Some(1.0)),
-        _ => Err(serde::de::Error::custom("expected 1, 0 or a boolean")),
-    }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-fn as_number<S: Serializer>(flag: &bool, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u8(u8::from(*flag))
 }
 
 #[cfg(test)]
