@@ -10,5 +10,4 @@
     reason = "a property that does not hold ends its test"
 )]
 
-pub mod blobs;
 pub mod store;

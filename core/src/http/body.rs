@@ -65,9 +65,9 @@ impl Body {
         Self::Empty
     }
 
-    /// Bytes to come. Once they have ended they stay ended, however often they are asked for.
+    /// Bytes to come.
     pub fn stream(stream: impl Stream<Item = Result<Bytes, BodyError>> + Send + 'static) -> Self {
-        Self::Stream(ByteStream(Mutex::new(stream.fuse().boxed())))
+        Self::Stream(ByteStream(Mutex::new(stream.boxed())))
     }
 
     /// Reads the whole body, if it is at most `limit` bytes long.

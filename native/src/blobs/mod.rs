@@ -1,3 +1,0 @@
-//! Where the native host can keep files' bytes.
-
-pub mod dir;
