@@ -52,6 +52,8 @@ pub struct Settings {
     pub hibp: bool,
     /// The largest multipart upload.
     pub max_upload_bytes: u64,
+    /// How much the files of one user may be.
+    pub user_quota: UserQuota,
     /// ISO 3166 codes, upper case, of the countries that SMS may go to; empty: all.
     pub sms_countries: Vec<String>,
     /// The most SMS sent in one day.
@@ -106,6 +108,15 @@ pub enum AllowedOrigins {
     List(Vec<String>),
 }
 
+/// How much the files of one user may be, in all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UserQuota {
+    /// Their bytes.
+    pub bytes: u64,
+    /// Their number.
+    pub files: u64,
+}
+
 /// A token bucket per client address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
@@ -141,6 +152,10 @@ impl Settings {
             password_hash: read_password_hash(vars, environment),
             hibp: vars.switch(&v::HIBP),
             max_upload_bytes: vars.number(&v::MAX_UPLOAD_BYTES, 1, 1 << 40),
+            user_quota: UserQuota {
+                bytes: vars.number(&v::USER_QUOTA_BYTES, 0, 1 << 50),
+                files: vars.number(&v::USER_QUOTA_FILES, 0, 1 << 40),
+            },
             sms_countries: read_sms_countries(vars),
             sms_daily_limit: vars.number(&v::SMS_DAILY_LIMIT, 0, 1_000_000_000),
         }

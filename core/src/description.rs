@@ -5,15 +5,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderValue};
-use http::uri::Authority;
+use http::header::{self, HeaderValue};
 use http::{HeaderName, StatusCode};
 use serde::Serialize;
 
 use crate::App;
 use crate::auth::keys::{Jwk, PublicKey};
-use crate::config::Environment;
 use crate::error::Error;
+use crate::http::base_url;
 use crate::http::reply::{self, Reply};
 use crate::http::request::Request;
 
@@ -75,11 +74,7 @@ struct Discovery<'a> {
 /// # Errors
 /// 400 when neither `PUBLIC_URL` nor the request says where the service is.
 pub async fn discovery(app: &Arc<App>, request: Request) -> Result<Reply, Error> {
-    let configured = app.settings.public_url.as_deref();
-    let base = match configured {
-        Some(url) => url.trim_end_matches('/').to_owned(),
-        None => address_of(app.settings.environment, &request.headers).ok_or_else(unknown_address)?,
-    };
+    let base = base_url::of(app, &request.headers).ok_or_else(unknown_address)?;
     let answer = reply::ok(&Discovery {
         issuer: &app.settings.issuer,
         jwks_uri: format!("{base}/.well-known/jwks.json"),
@@ -87,40 +82,11 @@ pub async fn discovery(app: &Arc<App>, request: Request) -> Result<Reply, Error>
         id_token_signing_alg_values_supported: ["RS256"],
     })?;
     // What a request said about the address is told to nobody else: a shared cache must not keep it.
-    Ok(if configured.is_some() { cacheable(answer) } else { answer })
+    Ok(if app.settings.public_url.is_some() { cacheable(answer) } else { answer })
 }
 
 fn unknown_address() -> Error {
     Error::bad_request("invalid_parameter", "send one `Host` header with the name of this server")
-}
-
-/// The address that a request was sent to, if its `Host` is a plain name or address and perhaps a port. The
-/// scheme is not told; in production it is always TLS that clients see.
-fn address_of(environment: Environment, headers: &HeaderMap) -> Option<String> {
-    let scheme = match environment {
-        Environment::Production => "https",
-        Environment::Development => "http",
-    };
-    let mut hosts = headers.get_all(header::HOST).iter();
-    let (Some(host), None) = (hosts.next(), hosts.next()) else { return None };
-    let authority: Authority = host.to_str().ok()?.to_ascii_lowercase().parse().ok()?;
-    is_plain(&authority).then(|| format!("{scheme}://{authority}"))
-}
-
-fn is_plain(authority: &Authority) -> bool {
-    let host = authority.host();
-    let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-    let host_fits = match inner {
-        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_".contains(&b)),
-    };
-    let rest = authority.as_str().strip_prefix(host);
-    let port_fits = match rest.map(|rest| rest.strip_prefix(':')) {
-        Some(None) => rest == Some(""),
-        Some(Some(port)) => port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok(),
-        None => false,
-    };
-    host_fits && port_fits
 }
 
 fn cacheable(reply: Reply) -> Reply {
@@ -130,35 +96,4 @@ fn cacheable(reply: Reply) -> Reply {
 fn with(mut reply: Reply, name: HeaderName, value: &HeaderValue) -> Reply {
     reply.headers_mut().insert(name, value.clone());
     reply
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn address(hosts: &[&'static str]) -> Option<String> {
-        let mut headers = HeaderMap::new();
-        for host in hosts {
-            headers.append(header::HOST, HeaderValue::from_static(host));
-        }
-        address_of(Environment::Production, &headers)
-    }
-
-    #[test]
-    fn a_plain_host_is_an_address() {
-        assert_eq!(address(&["API.example.com"]).unwrap(), "https://api.example.com");
-        assert_eq!(address(&["localhost:8080"]).unwrap(), "https://localhost:8080");
-        assert_eq!(address(&["[::1]:8080"]).unwrap(), "https://[::1]:8080");
-    }
-
-    #[test]
-    fn any_other_host_is_none() {
-        assert_eq!(address(&[]), None);
-        assert_eq!(address(&["a.example", "b.example"]), None);
-        for wrong in
-            ["", "a@b", "a/b", "a b", "a:port", "a:70000", "a:", "a?b", "a#b", "[::1", "a%41", "[a]", "a\"b"]
-        {
-            assert_eq!(address(&[wrong]), None, "{wrong:?}");
-        }
-    }
 }

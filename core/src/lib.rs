@@ -9,11 +9,13 @@
 //!
 //! # Where things are
 //! - one folder for each resource: [`users`], [`sessions`], [`devices`], [`statuses`], [`notifications`],
-//!   [`verifications`], [`app_versions`]; in each `model` (what is stored and shown), `repo` (the rules, as
+//!   [`verifications`], [`app_versions`], [`files`]; in each `model` (what is stored and shown), `repo` (the rules, as
 //!   functions over `&dyn Store`) and `handlers` (what requests bring and get)
 //! - [`outbox`]: messages and other work promised by a transaction, done after the answer
+//! - [`idempotency`]: answers kept, so that a request that is sent again is not done again
 //! - [`auth`]: tokens, passwords, keys, access rules · [`schema`]: tables and indexes · [`error`]: failures and the
 //!   answers they become · [`config`]: settings
+//! - [`blob_urls`]: presigned URLs of blobs that the host serves itself
 //! - [`memory`]: a reference implementation of every port · `conformance`: what every implementation must pass
 //!
 //! # What is deliberately absent
@@ -23,14 +25,17 @@ pub mod app_versions;
 pub mod attributes;
 pub mod audit;
 pub mod auth;
+pub mod blob_urls;
 pub mod config;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod description;
 pub mod devices;
 pub mod error;
+pub mod files;
 pub mod health;
 pub mod http;
+pub mod idempotency;
 pub mod memory;
 pub mod notifications;
 pub mod outbox;

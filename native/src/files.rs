@@ -47,7 +47,10 @@ fn parent(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Makes a new name in a folder outlast a power failure, where folders can be synced.
-fn sync_dir(folder: &Path) -> io::Result<()> {
+/// Makes the names in a folder outlast a power failure, where folders can be synced.
+///
+/// # Errors
+/// When it cannot be opened or synced.
+pub(crate) fn sync_dir(folder: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }

@@ -1,10 +1,11 @@
 //! The app put together on this host, from a configuration.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use portico_core::App;
+use portico_core::auth::keys::ServerKeys;
 use portico_core::config::Settings;
 use portico_core::error::Error;
 use portico_core::ports::Ports;
@@ -13,9 +14,11 @@ use portico_core::ports::entropy::Entropy;
 use portico_core::ports::mailer::Mailer;
 use portico_core::ports::signer::SignerError;
 use portico_core::ports::sms::SmsSender;
+use portico_core::secret::SecretKey;
 use tokio::runtime::Handle;
 
 use crate::background::TokioBackground;
+use crate::blobs::dir::DirBlobs;
 use crate::clock::SystemClock;
 use crate::entropy::SystemEntropy;
 use crate::env::{FirstAdmin, Host, MailChoice, SmsChoice};
@@ -32,6 +35,9 @@ use crate::store::sqlite::{DatabaseError, SqliteStore};
 
 /// The folder of messages that development writes, within the data directory.
 pub const OUTBOX: &str = "outbox";
+
+/// The folder of files' bytes, within the data directory.
+pub const FILES: &str = "files";
 
 /// The name of the administrator that `ADMIN_EMAIL` and `ADMIN_PASSWORD` create.
 const FIRST_ADMIN: &str = "admin";
@@ -98,8 +104,11 @@ pub async fn start(settings: Settings, host: Host) -> Result<Running, StartError
     let keys = host.keys.obtain()?;
     let background = TokioBackground::new(Handle::current());
     let outbox = host.data_dir.join(OUTBOX);
+    let server_keys = ServerKeys::derive(settings.token_secret.as_ref(), &keys.private);
     let ports = Ports {
         store: Arc::clone(&store) as _,
+        blobs: open_blobs(host.data_dir.join(FILES), server_keys.blobs)?,
+        local_blob_urls: true,
         mailer: open_mailer(host.mail, &outbox)?,
         sms: open_sms(host.sms, &outbox, &clock)?,
         http: Arc::new(HyperClient::default()),
@@ -123,6 +132,11 @@ async fn open_store(
     create_private_dir(data_dir)
         .map_err(StartError::io(format!("DATA_DIR {} cannot be created", data_dir.display())))?;
     Ok(Arc::new(SqliteStore::open(data_dir, clock, entropy)?))
+}
+
+fn open_blobs(folder: PathBuf, signing_key: SecretKey) -> Result<Arc<DirBlobs>, StartError> {
+    let what = format!("{} cannot be used", folder.display());
+    Ok(Arc::new(DirBlobs::open(folder, signing_key).map_err(StartError::io(what))?))
 }
 
 fn open_mailer(choice: MailChoice, outbox: &Path) -> Result<Arc<dyn Mailer>, StartError> {

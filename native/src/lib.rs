@@ -4,12 +4,13 @@
 //! # Where things are
 //! - [`cli`]: what the program can be asked to do · [`env`]: its settings · [`host`]: the app put together
 //! - [`server`]: HTTP · [`dev`]: the development outbox · [`telemetry`]: logs and metrics
-//! - the ports: [`store`], [`mail`], [`sms`], [`http_client`], [`limiter`], [`signer`] (with [`keys`]), [`hasher`],
+//! - the ports: [`store`], [`blobs`], [`mail`], [`sms`], [`http_client`], [`limiter`], [`signer`] (with [`keys`]), [`hasher`],
 //!   [`clock`], [`entropy`], [`background`]
 //!
 //! Nothing here decides what a request may do or what it is answered: that is core's alone.
 
 pub mod background;
+pub mod blobs;
 pub mod cli;
 pub mod clock;
 pub mod dev;

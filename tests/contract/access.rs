@@ -21,6 +21,8 @@ struct World {
     notification_id: String,
     status_id: String,
     version_id: String,
+    file_id: String,
+    upload_id: String,
 }
 
 impl World {
@@ -37,8 +39,14 @@ impl World {
         let notification_id = first_id(&owner.client.get("/v1/notifications").await.expect(200).json());
         let status = admin.client.post("/v1/statuses", json!({"description": "away"})).await.expect(201);
         let version = admin.client.post("/v1/app-versions", json!({"version": "1.0.0"})).await.expect(201);
+        let file = json!({"file_name": "a.txt", "base64": "aGVsbG8="});
+        let file = owner.client.post("/v1/files/base64", file).await.expect(201);
+        let upload = json!({"file_name": "b.txt", "content_type": "text/plain", "size": 5});
+        let upload = owner.client.post("/v1/files/uploads", upload).await.expect(201).json();
         let id = |answer: &Answer| answer.json()["id"].as_str().unwrap().to_owned();
         Self {
+            file_id: id(&file),
+            upload_id: upload["file"]["id"].as_str().unwrap().to_owned(),
             session_id: other.session_id,
             device_id: other.device_id,
             notification_id,
@@ -62,6 +70,8 @@ impl World {
             Some("notifications") => &self.notification_id,
             Some("statuses") => &self.status_id,
             Some("app-versions") => &self.version_id,
+            Some("files") if route.path.contains("/uploads/") => &self.upload_id,
+            Some("files") => &self.file_id,
             _ => "",
         };
         route.path.replace("{id}", id)

@@ -41,6 +41,7 @@ const TAKES: &[Takes] = &[
     Takes { operation: "patch_device", required: &[] },
     Takes { operation: "check_device_version", required: &["device_version"] },
     Takes { operation: "create_notification", required: &["message"] },
+    Takes { operation: "create_upload", required: &["file_name", "content_type", "size"] },
     Takes { operation: "create_app_version", required: &["version"] },
     Takes { operation: "update_app_version", required: &[] },
     Takes { operation: "patch_app_version", required: &[] },

@@ -14,11 +14,12 @@ use http_body_util::BodyExt;
 use portico::signer::AwsLcSigner;
 use portico::store::sqlite::SqliteStore;
 use portico_core::App;
-use portico_core::auth::keys::{PrivateKey, SigningKeys};
+use portico_core::auth::keys::{PrivateKey, ServerKeys, SigningKeys};
 use portico_core::config::{Settings, Vars};
 use portico_core::http::body::Body;
 use portico_core::http::client_addr::ClientAddr;
 use portico_core::memory::background::QueuedBackground;
+use portico_core::memory::blobs::MemoryBlobs;
 use portico_core::memory::clock::ManualClock;
 use portico_core::memory::entropy::SeededEntropy;
 use portico_core::memory::hasher::InlineHasher;
@@ -59,6 +60,8 @@ pub struct Lab {
     pub keys: SigningKeys,
     /// Its clock.
     pub clock: Arc<ManualClock>,
+    /// Its blobs.
+    pub blobs: Arc<MemoryBlobs>,
     /// Its mailer.
     pub mailer: Arc<MemoryMailer>,
     /// Its SMS sender.
@@ -109,7 +112,7 @@ impl Lab {
     pub fn with(options: LabOptions) -> Self {
         let (clock, entropy) = (Arc::new(ManualClock::default()), Arc::new(SeededEntropy::new(1)));
         let store = Arc::new(MemoryStore::new(clock.clone(), entropy));
-        Self::assemble(options, store, clock, None)
+        Self::assemble(options, store, None, clock, None)
     }
 
     /// A lab on SQLite in a folder of its own.
@@ -121,18 +124,19 @@ impl Lab {
         let (clock, entropy) = (Arc::new(ManualClock::default()), Arc::new(SeededEntropy::new(1)));
         let dir = tempfile::tempdir().expect("a temporary folder");
         let store = SqliteStore::open(dir.path(), clock.clone(), entropy).expect("a new database");
-        Self::assemble(LabOptions::default(), Arc::new(store), clock, Some(dir))
+        Self::assemble(LabOptions::default(), Arc::new(store), None, clock, Some(dir))
     }
 
     /// A lab on a store that is there already, which goes by the given clock.
     #[must_use]
     pub fn on_store(store: Arc<dyn Store>, clock: Arc<ManualClock>) -> Self {
-        Self::assemble(LabOptions::default(), store, clock, None)
+        Self::assemble(LabOptions::default(), store, None, clock, None)
     }
 
     fn assemble(
         options: LabOptions,
         store: Arc<dyn Store>,
+        blobs: Option<&MemoryBlobs>,
         clock: Arc<ManualClock>,
         dir: Option<TempDir>,
     ) -> Self {
@@ -140,8 +144,15 @@ impl Lab {
         let keys = options.keys.unwrap_or_else(test_keys);
         let (mailer, sms) = (Arc::new(MemoryMailer::default()), Arc::new(MemorySms::default()));
         let background = Arc::new(QueuedBackground::default());
+        let server_keys = ServerKeys::derive(settings.token_secret.as_ref(), &keys.private);
+        let blobs = Arc::new(match blobs {
+            Some(blobs) => blobs.with_signing_key(server_keys.blobs),
+            None => MemoryBlobs::new(server_keys.blobs),
+        });
         let mut ports = Ports {
             store,
+            blobs: blobs.clone(),
+            local_blob_urls: true,
             mailer: mailer.clone(),
             sms: Some(sms.clone()),
             http: Arc::new(MemoryHttpClient::unreachable()),
@@ -162,6 +173,7 @@ impl Lab {
             ports,
             keys,
             clock,
+            blobs,
             mailer,
             sms,
             background,
@@ -171,7 +183,7 @@ impl Lab {
         }
     }
 
-    /// The same deployment started anew: same store and keys, nothing else remembered, other settings.
+    /// The same deployment started anew: same store, blobs and keys, nothing else remembered, other settings.
     #[must_use]
     pub fn restarted(&self, variables: &[(&'static str, &str)], keys: SigningKeys) -> Self {
         let options = LabOptions {
@@ -179,7 +191,8 @@ impl Lab {
             keys: Some(keys),
             ports: None,
         };
-        Self::assemble(options, self.ports.store.clone(), self.clock.clone(), None)
+        let (store, clock) = (self.ports.store.clone(), self.clock.clone());
+        Self::assemble(options, store, Some(&self.blobs), clock, None)
     }
 
     /// Somebody who talks to the app.

@@ -204,6 +204,10 @@ pub struct ServerKeys {
     pub cursors: SecretKey,
     /// Hides names and addresses in the keys of counters.
     pub counters: SecretKey,
+    /// Seals answers that are kept to be given again.
+    pub answers: SecretKey,
+    /// Signs the URLs of blobs that the host serves itself.
+    pub blobs: SecretKey,
 }
 
 impl ServerKeys {
@@ -224,6 +228,8 @@ impl ServerKeys {
             codes: subkey("codes"),
             cursors: subkey("cursors"),
             counters: subkey("counters"),
+            answers: subkey("answers"),
+            blobs: subkey("blobs"),
         }
     }
 }

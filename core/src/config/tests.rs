@@ -28,6 +28,7 @@ fn nothing_set_gives_the_documented_defaults() {
     assert_eq!(settings.allowed_origins, AllowedOrigins::Any);
     assert_eq!(settings.password_hash, HashParams::default());
     assert_eq!(settings.max_upload_bytes, 32 * 1024 * 1024);
+    assert_eq!(settings.user_quota, UserQuota { bytes: 1 << 30, files: 1000 });
     assert_eq!((settings.sms_countries.len(), settings.sms_daily_limit), (0, 1000));
 }
 

@@ -96,6 +96,8 @@ variables! {
     ALLOWED_ORIGINS = "*", "Comma-separated origins whose browsers may call (CORS), such as https://app.example.com; `*` for any (harmless, for no credentials are ever allowed), `none` for none.";
     TRUSTED_PROXIES = "", "Comma-separated addresses or networks (CIDR) of reverse proxies; only theirs is X-Forwarded-For believed.";
     MAX_UPLOAD_BYTES = "33554432", "Largest multipart upload.";
+    USER_QUOTA_BYTES = "1073741824", "Bytes that the files of one user may have in all.";
+    USER_QUOTA_FILES = "1000", "Files that one user may have.";
     RATE_LIMIT_PER_SECOND = "5", "Requests a second that one address (IPv6: one /64) may make to sensitive public routes.";
     RATE_LIMIT_BURST = "10", "Requests that it may make at once after a pause.";
     PASSWORD_HASH = "argon2id,m=19456,t=2,p=1", "How new passwords are hashed: Argon2id with m KiB of memory, t passes, p lanes. Raising it upgrades older hashes at sign-in.";

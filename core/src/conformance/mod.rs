@@ -10,4 +10,5 @@
     reason = "a property that does not hold ends its test"
 )]
 
+pub mod blobs;
 pub mod store;

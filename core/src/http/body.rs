@@ -65,9 +65,9 @@ impl Body {
         Self::Empty
     }
 
-    /// Bytes to come.
+    /// Bytes to come. Once they have ended they stay ended, however often they are asked for.
     pub fn stream(stream: impl Stream<Item = Result<Bytes, BodyError>> + Send + 'static) -> Self {
-        Self::Stream(ByteStream(Mutex::new(stream.boxed())))
+        Self::Stream(ByteStream(Mutex::new(stream.fuse().boxed())))
     }
 
     /// Reads the whole body, if it is at most `limit` bytes long.

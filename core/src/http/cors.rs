@@ -11,7 +11,7 @@ use crate::config::AllowedOrigins;
 
 /// The headers of ours that a page's script may read.
 const EXPOSED: &str = "X-Request-Id, Retry-After, RateLimit, RateLimit-Policy, WWW-Authenticate, ETag, \
-                       Content-Disposition, Location";
+                       Content-Disposition, Content-Range, Accept-Ranges, Idempotency-Replayed, Location";
 
 /// Lets the asking page's script read the answer, if its origin is allowed.
 pub fn allow(origins: &AllowedOrigins, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
@@ -36,7 +36,9 @@ pub fn preflight(methods: &str) -> Reply {
     }
     headers.insert(
         header::ACCESS_CONTROL_ALLOW_HEADERS,
-        HeaderValue::from_static("Authorization, Content-Type, Idempotency-Key, X-Request-Id"),
+        HeaderValue::from_static(
+            "Authorization, Content-Type, Idempotency-Key, If-None-Match, If-Range, Range, X-Request-Id",
+        ),
     );
     headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
     reply

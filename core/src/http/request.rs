@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr};
 
+use bytes::Bytes;
 use http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
 
@@ -116,6 +117,14 @@ impl Request {
     /// # Errors
     /// 415 for another content type, 413 above [`MAX_JSON_BYTES`], 400 as [`json::parse`].
     pub async fn json<T: DeserializeOwned>(&mut self) -> Result<T, Error> {
+        self.json_within(MAX_JSON_BYTES).await
+    }
+
+    /// Reads the body as a JSON object of at most so many bytes.
+    ///
+    /// # Errors
+    /// As [`Request::json`].
+    pub async fn json_within<T: DeserializeOwned>(&mut self, max_bytes: usize) -> Result<T, Error> {
         if !self.is_json() {
             return Err(Error::new(
                 http::StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -123,8 +132,25 @@ impl Request {
                 "send the body as `Content-Type: application/json`",
             ));
         }
-        let bytes = std::mem::take(&mut self.body).read(MAX_JSON_BYTES).await.map_err(refuse_body)?;
-        json::parse(&bytes)
+        json::parse(&self.read_body(max_bytes).await?)
+    }
+
+    /// Takes the body as it is.
+    pub fn take_body(&mut self) -> Body {
+        std::mem::take(&mut self.body)
+    }
+
+    /// Hands on a body that was read.
+    pub(crate) fn set_body(&mut self, body: Body) {
+        self.body = body;
+    }
+
+    /// Takes the body whole, if it is at most so many bytes long.
+    ///
+    /// # Errors
+    /// 413, 400 when it broke off.
+    pub async fn read_body(&mut self, max_bytes: usize) -> Result<Bytes, Error> {
+        self.take_body().read(max_bytes).await.map_err(|error| refuse_body(error, max_bytes))
     }
 
     fn is_json(&self) -> bool {
@@ -138,12 +164,12 @@ impl Request {
     }
 }
 
-fn refuse_body(error: ReadError) -> Error {
+fn refuse_body(error: ReadError, max_bytes: usize) -> Error {
     match error {
         ReadError::TooLarge => Error::new(
             http::StatusCode::PAYLOAD_TOO_LARGE,
             "body_too_large",
-            format!("the body is longer than {MAX_JSON_BYTES} bytes"),
+            format!("the body is longer than {max_bytes} bytes"),
         ),
         ReadError::Broken(error) => {
             Error::bad_request("malformed_json", "the body broke off").caused_by(error)

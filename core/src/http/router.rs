@@ -14,6 +14,7 @@ use super::routes::{ROUTES, Route};
 use crate::App;
 use crate::auth::access;
 use crate::error::Error;
+use crate::idempotency::{self, Keyed};
 use crate::ports::limiter::RateDecision;
 
 /// The longest path and query, in bytes.
@@ -103,11 +104,20 @@ async fn dispatch(
     if route.limited {
         limit(app, &client, limits).await?;
     }
-    let (parts, body) = request.into_parts();
+    let head = *request.method() == Method::HEAD;
+    let (mut parts, body) = request.into_parts();
+    if head {
+        // Ranges are defined for GET alone (RFC 9110, section 14.2).
+        parts.headers.remove(header::RANGE);
+    }
     let caller = access::admit(app, route, &parts.headers, &params).await?;
     let query = parts.uri.query().map(str::to_owned);
     let request = Request { id: id.to_owned(), headers: parts.headers, client, params, query, caller, body };
-    (route.handler)(app, request).await
+    if route.keyed == Keyed::No {
+        return (route.handler)(app, request).await;
+    }
+    let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+    idempotency::answer(app, route, target, request).await
 }
 
 fn select(routes: &[&'static Route], method: &Method) -> Result<&'static Route, Error> {

@@ -8,11 +8,13 @@ use futures::future::BoxFuture;
 use http::Method;
 
 use super::reply::Reply;
-use super::request::Request;
+use super::request::{MAX_JSON_BYTES, Request};
 use crate::error::Error;
+use crate::files::handlers::MAX_BASE64_BYTES;
+use crate::idempotency::Keyed;
 use crate::{
-    App, app_versions, description, devices, health, notifications, roles, sessions, statuses, users,
-    verifications,
+    App, app_versions, blob_urls, description, devices, files, health, notifications, roles, sessions,
+    statuses, users, verifications,
 };
 
 /// One operation.
@@ -30,6 +32,8 @@ pub struct Route {
     pub limited: bool,
     /// Whether the handler needs the caller's own record; it is read along with the session.
     pub with_user: bool,
+    /// Whether, and how, it heeds `Idempotency-Key`.
+    pub keyed: Keyed,
     /// What answers.
     pub handler: Handler,
 }
@@ -65,6 +69,17 @@ impl Route {
         self.with_user = true;
         self
     }
+
+    /// Heeds `Idempotency-Key`, for a body of JSON.
+    const fn keyed(self) -> Self {
+        self.keyed_as(Keyed::Body(MAX_JSON_BYTES))
+    }
+
+    /// Heeds `Idempotency-Key`.
+    const fn keyed_as(mut self, keyed: Keyed) -> Self {
+        self.keyed = keyed;
+        self
+    }
 }
 
 macro_rules! route {
@@ -76,6 +91,7 @@ macro_rules! route {
             access: Access::$access,
             limited: false,
             with_user: false,
+            keyed: Keyed::No,
             handler: |app, request| Box::pin($($handler)::+(app, request)),
         }
     };
@@ -84,7 +100,7 @@ macro_rules! route {
 /// Every operation, in the order of the API description.
 #[rustfmt::skip]
 pub static ROUTES: &[Route] = &[
-    route!(POST   "/v1/users", "register_user", Public => users::handlers::register).limited(),
+    route!(POST   "/v1/users", "register_user", Public => users::handlers::register).limited().keyed(),
     route!(GET    "/v1/users", "list_users", Admin => users::handlers::list),
     route!(GET    "/v1/users/{id}", "get_user", User => users::handlers::show),
     route!(PUT    "/v1/users/{id}", "update_user", SelfOrAdmin => users::handlers::update),
@@ -104,16 +120,16 @@ pub static ROUTES: &[Route] = &[
     route!(POST   "/v1/sessions/logout-all", "log_out_everywhere", User => sessions::handlers::log_out_everywhere),
     route!(DELETE "/v1/sessions/{id}", "revoke_session", OwnerOrAdmin => sessions::handlers::revoke),
 
-    route!(POST   "/v1/password-recovery/request", "request_password_recovery", Public => verifications::handlers::request_recovery).limited(),
+    route!(POST   "/v1/password-recovery/request", "request_password_recovery", Public => verifications::handlers::request_recovery).limited().keyed(),
     route!(POST   "/v1/password-recovery/validate-code", "complete_password_recovery", Public => verifications::handlers::recover).limited(),
     route!(POST   "/v1/password-recovery/change-password", "change_password_legacy", User => users::handlers::change_password).with_user(),
-    route!(POST   "/v1/confirm-email/request", "request_email_confirmation", User => verifications::handlers::request_email).with_user(),
+    route!(POST   "/v1/confirm-email/request", "request_email_confirmation", User => verifications::handlers::request_email).with_user().keyed(),
     route!(POST   "/v1/confirm-email/validate-code", "confirm_email", User => verifications::handlers::confirm_email).with_user(),
-    route!(POST   "/v1/confirm-phone/request", "request_phone_confirmation", User => verifications::handlers::request_phone).with_user(),
+    route!(POST   "/v1/confirm-phone/request", "request_phone_confirmation", User => verifications::handlers::request_phone).with_user().keyed(),
     route!(POST   "/v1/confirm-phone/validate-code", "confirm_phone", User => verifications::handlers::confirm_phone).with_user(),
 
     route!(GET    "/v1/statuses", "list_statuses", User => statuses::handlers::list),
-    route!(POST   "/v1/statuses", "create_status", Admin => statuses::handlers::create),
+    route!(POST   "/v1/statuses", "create_status", Admin => statuses::handlers::create).keyed(),
     route!(GET    "/v1/statuses/{id}", "get_status", User => statuses::handlers::show),
     route!(PUT    "/v1/statuses/{id}", "update_status", Admin => statuses::handlers::update),
     route!(PATCH  "/v1/statuses/{id}", "patch_status", Admin => statuses::handlers::update),
@@ -127,18 +143,35 @@ pub static ROUTES: &[Route] = &[
     route!(PUT    "/v1/devices/version", "check_device_version", User => devices::handlers::check_version),
 
     route!(GET    "/v1/notifications", "list_notifications", User => notifications::handlers::list),
-    route!(POST   "/v1/notifications", "create_notification", Admin => notifications::handlers::create),
+    route!(POST   "/v1/notifications", "create_notification", Admin => notifications::handlers::create).keyed(),
     route!(PUT    "/v1/notifications/read-all", "mark_all_notifications_read", User => notifications::handlers::mark_all_read),
     route!(PUT    "/v1/notifications/{id}", "mark_notification_read", OwnerOrAdmin => notifications::handlers::mark_read),
     route!(PATCH  "/v1/notifications/{id}", "patch_notification", OwnerOrAdmin => notifications::handlers::mark_read),
     route!(DELETE "/v1/notifications/{id}", "delete_notification", OwnerOrAdmin => notifications::handlers::remove),
 
     route!(GET    "/v1/app-versions", "list_app_versions", Public => app_versions::handlers::list),
-    route!(POST   "/v1/app-versions", "create_app_version", Admin => app_versions::handlers::create),
+    route!(POST   "/v1/app-versions", "create_app_version", Admin => app_versions::handlers::create).keyed(),
     route!(GET    "/v1/app-versions/{id}", "get_app_version", Public => app_versions::handlers::show),
     route!(PUT    "/v1/app-versions/{id}", "update_app_version", Admin => app_versions::handlers::update),
     route!(PATCH  "/v1/app-versions/{id}", "patch_app_version", Admin => app_versions::handlers::update),
     route!(DELETE "/v1/app-versions/{id}", "delete_app_version", Admin => app_versions::handlers::remove),
+
+    route!(GET    "/v1/files", "list_files", User => files::handlers::list),
+    route!(POST   "/v1/files", "upload_file", User => files::handlers::upload).keyed_as(Keyed::Announced),
+    route!(POST   "/v1/files/s3", "upload_file_legacy", User => files::handlers::upload).keyed_as(Keyed::Announced),
+    route!(POST   "/v1/files/base64", "upload_base64", User => files::handlers::upload_base64).keyed_as(Keyed::Body(MAX_BASE64_BYTES)),
+    route!(POST   "/v1/files/s3/base64", "upload_base64_legacy", User => files::handlers::upload_base64).keyed_as(Keyed::Body(MAX_BASE64_BYTES)),
+    route!(GET    "/v1/files/base64/{id}", "download_base64", User => files::handlers::show_base64),
+    route!(GET    "/v1/files/s3/base64/{id}", "download_base64_legacy", User => files::handlers::show_base64),
+    route!(GET    "/v1/files/{id}", "download_file", User => files::handlers::show),
+    route!(DELETE "/v1/files/{id}", "delete_file", OwnerOrAdmin => files::handlers::remove),
+    route!(GET    "/v1/files/s3/{id}", "download_file_legacy", User => files::handlers::show),
+    route!(DELETE "/v1/files/s3/{id}", "delete_file_legacy", OwnerOrAdmin => files::handlers::remove),
+    route!(POST   "/v1/files/uploads", "create_upload", User => files::presigned::create).keyed(),
+    route!(POST   "/v1/files/uploads/{id}/complete", "complete_upload", OwnerOrAdmin => files::presigned::complete),
+    route!(GET    "/v1/files/{id}/url", "get_file_url", User => files::presigned::link),
+    route!(GET    "/blobs/{*key}", "download_blob", Public => blob_urls::download),
+    route!(PUT    "/blobs/{*key}", "upload_blob", Public => blob_urls::upload),
 
     route!(GET    "/v1/health-check/{action}", "check_health", Public => health::check),
     route!(POST   "/v1/health-check/{action}", "check_health_post", Public => health::check),

@@ -2,6 +2,7 @@
 //! RSA signatures are the platform's.)
 
 pub mod background;
+pub mod blobs;
 pub mod clock;
 pub mod entropy;
 pub mod hasher;

@@ -6,6 +6,7 @@ use super::messages;
 use super::model::{self, Entry, SHARDS, Task};
 use crate::App;
 use crate::error::Error;
+use crate::files;
 use crate::ports::mailer::SendError;
 use crate::ports::store::{Condition, Query, RangeBound, StoreError, Write};
 use crate::ports::store_ext::{StoreExt, Stored, decode_page, put};
@@ -117,6 +118,10 @@ async fn perform(app: &Arc<App>, entry: &Entry) -> Result<Result<(), SendError>,
         }
         Task::EndSessionsOnDevice { user_id, device_id, began_before } => {
             sessions::ending::end_on_device(app, user_id, device_id, *began_before).await?;
+            Ok(Ok(()))
+        }
+        Task::SweepFile { file_id, object } => {
+            files::sweep::sweep(app, file_id, object).await?;
             Ok(Ok(()))
         }
     }

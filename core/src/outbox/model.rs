@@ -44,6 +44,8 @@ pub enum Task {
     EndSessions { user_id: String, except: Option<String>, began_before: Timestamp },
     /// The same for a user's sessions on a device.
     EndSessionsOnDevice { user_id: String, device_id: String, began_before: Timestamp },
+    /// Drop a file that was never completed, or finish its deletion; see [`crate::files::sweep`].
+    SweepFile { file_id: String, object: String },
 }
 
 /// What an e-mail says.
@@ -110,9 +112,10 @@ impl Task {
             Self::Sms { .. } | Self::Nothing => 15 * 60,
             Self::Mail { message: MailMessage::Recovery { .. }, .. } => 15 * 60,
             Self::Mail { message: MailMessage::ConfirmEmail { .. }, .. } => 24 * 60 * 60,
-            Self::Mail { .. } | Self::EndSessions { .. } | Self::EndSessionsOnDevice { .. } => {
-                7 * 24 * 60 * 60
-            }
+            Self::Mail { .. }
+            | Self::EndSessions { .. }
+            | Self::EndSessionsOnDevice { .. }
+            | Self::SweepFile { .. } => 7 * 24 * 60 * 60,
         }
     }
 }

@@ -4,6 +4,8 @@
 //! counting) can wrap them. The contract of a port stands on its methods.
 
 pub mod background;
+pub mod blobs;
+pub mod blobs_ext;
 pub mod clock;
 pub mod entropy;
 pub mod hasher;
@@ -22,6 +24,10 @@ use std::sync::Arc;
 pub struct Ports {
     /// Where items are kept.
     pub store: Arc<dyn store::Store>,
+    /// Where files' bytes are kept.
+    pub blobs: Arc<dyn blobs::Blobs>,
+    /// Whether [`Ports::blobs`] presigns URLs of this very app, which [`crate::blob_urls`] then answers.
+    pub local_blob_urls: bool,
     /// Sends e-mail.
     pub mailer: Arc<dyn mailer::Mailer>,
     /// Sends SMS; `None` answers 503 `sms_not_configured`.

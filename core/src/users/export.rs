@@ -9,6 +9,8 @@ use crate::App;
 use crate::auth::access::Caller;
 use crate::devices::repo as devices;
 use crate::error::Error;
+use crate::files::model::{File, FileView};
+use crate::files::repo as files;
 use crate::notifications::model::Notification;
 use crate::notifications::repo as notifications;
 use crate::ports::store_ext::{StoreExt, Stored, decode};
@@ -27,13 +29,15 @@ use crate::verifications::repo as verifications;
 pub async fn export(app: &Arc<App>, caller: &Caller) -> Result<Value, Error> {
     let store = &*app.ports.store;
     let user = &caller.user()?.value;
-    let (sessions, devices, notifications) = futures::try_join!(
+    let (sessions, devices, notifications, files) = futures::try_join!(
         sessions::list_live(store, &user.user_id),
         devices::list(store, &user.user_id),
         store.query_all(notifications::all_of(&user.user_id)),
+        store.query_all(files::of_user(&user.user_id)),
     )?;
     let notifications: Vec<Stored<Notification>> =
         notifications.into_iter().map(decode).collect::<Result<_, _>>()?;
+    let files: Vec<Stored<File>> = files.into_iter().map(decode).collect::<Result<_, _>>()?;
     let document = Export {
         exported_at: app.now(),
         user: user.view(),
@@ -41,6 +45,7 @@ pub async fn export(app: &Arc<App>, caller: &Caller) -> Result<Value, Error> {
         sessions: sessions.iter().map(|session| session.listed(&caller.session.session_id)).collect(),
         devices: devices.iter().map(|device| device.view()).collect(),
         notifications: notifications.iter().map(|notification| notification.value.view()).collect(),
+        files: files.iter().map(|file| file.value.view(None)).collect(),
         verifications: pending(app, &user.user_id).await?,
     };
     serde_json::to_value(document)
@@ -55,6 +60,7 @@ struct Export<'a, D, N> {
     sessions: Vec<ListedSession<'a>>,
     devices: Vec<D>,
     notifications: Vec<N>,
+    files: Vec<FileView<'a>>,
     verifications: Vec<Pending>,
 }
 

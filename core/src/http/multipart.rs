@@ -1,0 +1,180 @@
+//! Uploads by form (`multipart/form-data`, RFC 7578): the one field that holds the file, as a stream.
+//!
+//! Nothing of the file is kept in memory here. Other fields are passed over, up to [`MAX_OVERHEAD_BYTES`] of them.
+
+use bytes::Bytes;
+use futures::stream::{self, Stream, StreamExt};
+use http::StatusCode;
+use http::header::{self, HeaderMap};
+use multer::{Constraints, Field, Multipart, SizeLimit};
+
+use super::body::{Body, BodyError};
+use crate::error::Error;
+use crate::ports::blobs_ext::next_piece;
+
+/// The name of the field that holds the file.
+pub const FIELD: &str = "file";
+
+/// The most bytes that a form may have besides its file.
+pub const MAX_OVERHEAD_BYTES: u64 = 256 * 1024;
+
+/// The file of a form.
+#[derive(Debug)]
+pub struct FormFile {
+    /// The file's name, as the client gives it; empty if it does not.
+    pub name: String,
+    /// The file's media type, if the client gives one.
+    pub content_type: Option<String>,
+    /// The file's bytes.
+    pub body: Body,
+}
+
+/// Finds the file in a form, of which it may take up to `max_bytes`.
+///
+/// # Errors
+/// 415 for another content type, 413 for a form that announces to be, or turns out, too long before its file, 400 for one
+/// that is malformed or has no file.
+pub async fn file(headers: &HeaderMap, body: Body, max_bytes: u64) -> Result<FormFile, Error> {
+    let boundary = boundary(headers)?;
+    let most = max_bytes.saturating_add(MAX_OVERHEAD_BYTES);
+    if announced_length(headers).is_some_and(|length| length > most) {
+        return Err(too_large(max_bytes));
+    }
+    let limits = Constraints::new().size_limit(SizeLimit::new().whole_stream(most));
+    let mut form = Multipart::with_constraints(pieces(body).fuse(), boundary, limits);
+    while let Some(field) = form.next_field().await.map_err(|error| refuse(error, max_bytes))? {
+        if field.name() == Some(FIELD) {
+            return Ok(form_file(field, form));
+        }
+    }
+    Err(Error::bad_request("missing_file", "send the file as the field `file` of the form"))
+}
+
+/// 413 for what is longer than it may be.
+#[must_use]
+pub fn too_large(max_bytes: u64) -> Error {
+    let detail = format!("a file has at most {max_bytes} bytes");
+    Error::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+}
+
+fn boundary(headers: &HeaderMap) -> Result<String, Error> {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = value.split(';').next().unwrap_or_default().trim();
+    if !essence.eq_ignore_ascii_case("multipart/form-data") {
+        return Err(Error::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_media_type",
+            "send the file as `Content-Type: multipart/form-data`",
+        ));
+    }
+    multer::parse_boundary(value).map_err(|error| malformed().caused_by(error))
+}
+
+fn announced_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn form_file(field: Field<'static>, form: Multipart<'static>) -> FormFile {
+    let name = field.file_name().unwrap_or_default().to_owned();
+    let content_type = field.content_type().map(|media| media.essence_str().to_owned());
+    FormFile { name, content_type, body: Body::stream(file_then_rest(field, form)) }
+}
+
+/// The file's bytes; after the last, the rest of the form is read too, so that a form which breaks off counts as
+/// broken, and a connection can serve the next request.
+fn file_then_rest(
+    field: Field<'static>,
+    form: Multipart<'static>,
+) -> impl Stream<Item = Result<Bytes, BodyError>> + Send {
+    stream::unfold(Some((field, form)), |state| async {
+        let (mut field, mut form) = state?;
+        match field.next().await {
+            Some(Ok(piece)) => Some((Ok(piece), Some((field, form)))),
+            Some(Err(error)) => Some((Err(broken(&error)), None)),
+            None => {
+                drop(field);
+                rest(&mut form).await.err().map(|error| (Err(error), None))
+            }
+        }
+    })
+}
+
+async fn rest(form: &mut Multipart<'static>) -> Result<(), BodyError> {
+    while form.next_field().await.map_err(|error| broken(&error))?.is_some() {}
+    Ok(())
+}
+
+fn broken(error: &multer::Error) -> BodyError {
+    BodyError::new(error.to_string())
+}
+
+/// A body as multer takes it.
+fn pieces(body: Body) -> impl Stream<Item = Result<Bytes, BodyError>> + Send {
+    stream::unfold(body, |mut body| async {
+        let piece = next_piece(&mut body).await.map_err(|error| BodyError::new(error.to_string()));
+        Some((piece.transpose()?, body))
+    })
+}
+
+fn refuse(error: multer::Error, max_bytes: u64) -> Error {
+    match error {
+        multer::Error::StreamSizeExceeded { .. } | multer::Error::FieldSizeExceeded { .. } => {
+            too_large(max_bytes)
+        }
+        error => malformed().caused_by(error),
+    }
+}
+
+fn malformed() -> Error {
+    Error::bad_request("malformed_multipart", "the form is malformed, or broke off")
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::executor::block_on;
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn read(content_type: &'static str, body: &str, max: u64) -> Result<(FormFile, String), &'static str> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        let body = Body::from(body.replace('\n', "\r\n").into_bytes());
+        let mut file = block_on(file(&headers, body, max)).map_err(|error| error.code)?;
+        let bytes = block_on(std::mem::take(&mut file.body).read(1 << 20)).map_err(|_| "interrupted")?;
+        Ok((file, String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    const FORM: &str = "multipart/form-data; boundary=x";
+
+    #[test]
+    fn the_file_is_found_among_other_fields() {
+        let body = "--x\nContent-Disposition: form-data; name=\"a\"\n\n1\n\
+                    --x\nContent-Disposition: form-data; name=\"file\"; filename=\"a b.txt\"\nContent-Type: text/plain\n\nhello\n\
+                    --x\nContent-Disposition: form-data; name=\"b\"\n\n2\n--x--\n";
+        let (file, text) = read(FORM, body, 100).unwrap();
+        assert_eq!((file.name.as_str(), file.content_type.as_deref()), ("a b.txt", Some("text/plain")));
+        assert_eq!(text, "hello");
+    }
+
+    #[test]
+    fn other_forms_are_refused() {
+        let other = "--x\nContent-Disposition: form-data; name=\"a\"\n\n1\n--x--\n";
+        assert_eq!(read(FORM, other, 100).unwrap_err(), "missing_file");
+        assert_eq!(read(FORM, "--x--\n", 100).unwrap_err(), "missing_file");
+        assert_eq!(read(FORM, "", 100).unwrap_err(), "malformed_multipart");
+        assert_eq!(read(FORM, "{}", 100).unwrap_err(), "malformed_multipart");
+        assert_eq!(read("multipart/form-data", other, 100).unwrap_err(), "malformed_multipart");
+        assert_eq!(read("application/json", "{}", 100).unwrap_err(), "unsupported_media_type");
+        let long =
+            format!("--x\nContent-Disposition: form-data; name=\"a\"\n\n{}\n--x--\n", "1".repeat(300_000));
+        assert_eq!(read(FORM, &long, 100).unwrap_err(), "body_too_large");
+    }
+
+    #[test]
+    fn a_form_that_breaks_off_is_broken() {
+        let head = "--x\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\n\nhello";
+        assert_eq!(read(FORM, head, 100).unwrap_err(), "interrupted");
+        assert_eq!(read(FORM, &format!("{head}\n--x\n"), 100).unwrap_err(), "interrupted");
+    }
+}

@@ -1,0 +1,3 @@
+//! Where the native host can keep files' bytes.
+
+pub mod dir;
