@@ -95,8 +95,11 @@ fn codes_of_responses() -> BTreeSet<(u64, String)> {
     let responses = document()["components"]["responses"].as_object().unwrap();
     responses
         .values()
-        .flat_map(|response| {
-            let problem = &response["content"]["application/problem+json"]["schema"]["properties"];
+        .map(|response| &response["content"]["application/problem+json"]["schema"])
+        // Some are made of others.
+        .filter(|schema| schema["properties"].is_object())
+        .flat_map(|schema| {
+            let problem = &schema["properties"];
             let status = problem["status"]["const"].as_u64().unwrap();
             let codes = problem["code"]["enum"].as_array().unwrap();
             codes.iter().map(move |code| (status, code.as_str().unwrap().to_owned()))

@@ -23,6 +23,8 @@ struct Things {
     status: String,
     version: String,
     notification: String,
+    file: String,
+    upload: String,
 }
 
 impl Things {
@@ -42,7 +44,12 @@ impl Things {
         client.post("/v1/password-recovery/request", json!({ "email": ada.email() })).await.expect(200);
         let list = ada.client.get("/v1/notifications").await.expect(200).json();
         let notification = list[0]["id"].as_str().unwrap().to_owned();
-        Self { admin, ada, status, version, notification }
+        let file = json!({ "file_name": "a.txt", "base64": "aGVsbG8=" });
+        let file = id(ada.client.post("/v1/files/base64", file).await);
+        let upload = json!({ "file_name": "b.txt", "content_type": "text/plain", "size": 5 });
+        let upload = ada.client.post("/v1/files/uploads", upload).await.expect(201).json();
+        let upload = upload["file"]["id"].as_str().unwrap().to_owned();
+        Self { admin, ada, status, version, notification, file, upload }
     }
 
     /// A request that the route would grant, by somebody who may ask for it.
@@ -59,6 +66,8 @@ impl Things {
             Some("devices") => &self.ada.device_id,
             Some("statuses") => &self.status,
             Some("app-versions") => &self.version,
+            Some("files") if route.path.contains("/uploads/") => &self.upload,
+            Some("files") => &self.file,
             _ => &self.notification,
         };
         let path = route.path.replace("{id}", id).replace("{action}", "ready");
@@ -87,18 +96,35 @@ impl Things {
             "create_notification" => json!({ "user_id": self.ada.id, "message": "Hello again" }),
             "create_app_version" => json!({ "version": "2.0.0", "mandatory": false }),
             "update_app_version" | "patch_app_version" => json!({ "notes": "better" }),
+            "upload_base64" | "upload_base64_legacy" => json!({ "file_name": "c.txt", "base64": "aGVsbG8=" }),
+            "create_upload" => json!({ "file_name": "d.txt", "content_type": "text/plain", "size": 5 }),
             _ => return None,
         })
     }
 }
 
 /// Operations that answer without the store.
-const WITHOUT_STORE: [&str; 6] =
-    ["list_roles", "get_jwks", "get_discovery", "get_openapi", "get_docs", "sign_in_with_google"];
+const WITHOUT_STORE: [&str; 8] = [
+    "list_roles",
+    "get_jwks",
+    "get_discovery",
+    "get_openapi",
+    "get_docs",
+    "sign_in_with_google",
+    "download_blob",
+    "upload_blob",
+];
 
 /// Operations other than GET that, as asked here, write nothing.
-const WITHOUT_WRITES: [&str; 4] =
-    ["check_health_post", "check_device_version", "restore_user", "confirm_phone"];
+const WITHOUT_WRITES: [&str; 7] = [
+    "check_health_post",
+    "check_device_version",
+    "restore_user",
+    "confirm_phone",
+    "upload_file",
+    "upload_file_legacy",
+    "complete_upload",
+];
 
 /// Whether it is the store that fails, rather than the write that does not fit.
 fn is_outage(kind: &StoreErrorKind) -> bool {
@@ -443,7 +469,7 @@ async fn a8_no_other_record_takes_what_it_may_not() {
     let client = lab.client();
     let things = Things::make(&client).await;
     let bob = client.register("bob").await;
-    let Things { admin, ada, status, version, notification } = &things;
+    let Things { admin, ada, status, version, notification, .. } = &things;
     let mut extra = forbidden_members(&bob.id);
     for name in ["version", "hash"] {
         extra.remove(name);
@@ -514,7 +540,7 @@ async fn a9_a_cursor_is_good_for_its_list_and_its_reader_alone() {
     let lab = Arc::new(Lab::new());
     let client = lab.client();
     let mut paths = paged_lists();
-    assert_eq!(paths.len(), 6, "{paths:?}");
+    assert_eq!(paths.len(), 7, "{paths:?}");
     paths.push("/v1/notifications?all=true".to_owned());
     let readers = [client.admin("root").await, client.admin("other").await];
     for n in 0..3 {
@@ -528,6 +554,8 @@ async fn a9_a_cursor_is_good_for_its_list_and_its_reader_alone() {
         for reader in &readers {
             let body = json!({ "user_id": reader.id, "message": format!("message {n}") });
             readers[0].client.post("/v1/notifications", body).await.expect(201);
+            let file = json!({ "file_name": format!("{n}.txt"), "base64": "aGVsbG8=" });
+            reader.client.post("/v1/files/base64", file).await.expect(201);
             client.sign_in(&reader.username).await;
         }
     }
