@@ -140,6 +140,7 @@ impl Lab {
         clock: Arc<ManualClock>,
         dir: Option<TempDir>,
     ) -> Self {
+        crate::logs::install();
         let settings = settings(&options.variables);
         let keys = options.keys.unwrap_or_else(test_keys);
         let (mailer, sms) = (Arc::new(MemoryMailer::default()), Arc::new(MemorySms::default()));

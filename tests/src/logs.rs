@@ -3,12 +3,14 @@
 //! A lab does its work on the thread of the test (unless the test has several), so that tests at the same time do not
 //! hear one another.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::marker::PhantomData;
+use std::sync::{Arc, Mutex, Once, PoisonError};
 
 use tracing::field::{Field, Visit};
-use tracing::subscriber::{DefaultGuard, Subscriber};
+use tracing::subscriber::Subscriber;
 use tracing::{Event, Level};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
@@ -31,19 +33,38 @@ impl Record {
     }
 }
 
+type Records = Arc<Mutex<Vec<Record>>>;
+
+thread_local! {
+    /// Who listens on this thread.
+    static LISTENERS: RefCell<Vec<Records>> = const { RefCell::new(Vec::new()) };
+}
+
 /// What was logged since [`Logs::capture`].
 pub struct Logs {
-    records: Arc<Mutex<Vec<Record>>>,
-    _guard: DefaultGuard,
+    records: Records,
+    /// It listens on one thread, and must end there.
+    _not_send: PhantomData<*const ()>,
+}
+
+/// Lets every thread's events reach whoever listens there. Labs call it before anything can be logged: what is logged for
+/// the first time while there is no subscriber yet may be taken for something that nobody ever wants to hear.
+pub fn install() {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
+        let subscriber = tracing_subscriber::registry().with(Collector);
+        tracing::subscriber::set_global_default(subscriber).expect("no other subscriber");
+    });
 }
 
 impl Logs {
     /// Listens on this thread until it is dropped.
     #[must_use]
     pub fn capture() -> Self {
-        let records = Arc::<Mutex<Vec<Record>>>::default();
-        let subscriber = tracing_subscriber::registry().with(Collector(Arc::clone(&records)));
-        Self { records, _guard: tracing::subscriber::set_default(subscriber) }
+        install();
+        let records = Records::default();
+        LISTENERS.with_borrow_mut(|listeners| listeners.push(Arc::clone(&records)));
+        Self { records, _not_send: PhantomData }
     }
 
     /// Everything so far.
@@ -72,7 +93,13 @@ impl fmt::Debug for Logs {
     }
 }
 
-struct Collector(Arc<Mutex<Vec<Record>>>);
+impl Drop for Logs {
+    fn drop(&mut self) {
+        LISTENERS.with_borrow_mut(|listeners| listeners.retain(|other| !Arc::ptr_eq(other, &self.records)));
+    }
+}
+
+struct Collector;
 
 impl<S: Subscriber> Layer<S> for Collector {
     fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
@@ -80,7 +107,11 @@ impl<S: Subscriber> Layer<S> for Collector {
         event.record(&mut fields);
         let (level, target) = (*event.metadata().level(), event.metadata().target().to_owned());
         let record = Record { level, target, fields: fields.0 };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(record);
+        LISTENERS.with_borrow(|listeners| {
+            for listener in listeners {
+                listener.lock().unwrap_or_else(PoisonError::into_inner).push(record.clone());
+            }
+        });
     }
 }
 
