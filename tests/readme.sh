@@ -2,8 +2,8 @@
 # Runs the commands that README.md shows between its two "tried by" marks, in their order and in one shell,
 # against a server in a folder of its own, and compares what each block prints with the answer shown after it.
 #
-# Answers are compared by their members' names, and by the values of those that are the same every time; ids,
-# times and tokens are not.
+# Answers in JSON are compared by their members' names, and by the values of those that are the same every time; ids,
+# times and tokens are not. Answers in plain text are compared as they are.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -29,11 +29,11 @@ finish() {
 }
 trap finish EXIT
 
-# Writes each block to a file: 01.sh, 01.json, 02.sh, …
+# Writes each block to a file: 01.sh, 01.json or 01.text, 02.sh, …
 awk -v folder="$folder" '
     /^<!-- tried by tests\/readme.sh: begin -->$/ { tried = 1; next }
     /^<!-- tried by tests\/readme.sh: end -->$/ { tried = 0; next }
-    tried && /^```(sh|json)$/ {
+    tried && /^```(sh|json|text)$/ {
         kind = substr($0, 4)
         if (kind == "sh") number++
         file = sprintf("%s/%02d.%s", folder, number, kind)
@@ -43,10 +43,15 @@ awk -v folder="$folder" '
     file != "" { print > file }
 ' README.md
 
-# The names of all members, and the values of those that do not change, one a line.
+# What must be the same: the whole of a text; of JSON the names of all members, and the values of those that do not
+# change, one a line.
 shape() {
+    if [[ $shown == *.text ]]; then
+        cat "$1"
+        return
+    fi
     { grep -oE '"[a-z_]+" *:' "$1" || true; } | tr -d ' ' | sort
-    { grep -oE '"(status|code|message|token_type|expires_in|role|email_confirmed)" *: *("[^"]*"|[a-z0-9]+)' "$1" || true; } |
+    { grep -oE '"(status|code|message|token_type|expires_in|role|email_confirmed|size|type|name|is_private)" *: *("[^"]*"|[a-z0-9]+)' "$1" || true; } |
         sed 's/" *: */": /' | sort
 }
 
@@ -82,8 +87,8 @@ for block in "$folder"/[0-9][0-9].sh; do
     # A person takes longer to go on than the first message takes to leave.
     await has_sent
     tried=$((tried + 1))
-    [[ -e $folder/$number.json ]] || continue
-    if ! diff <(shape "$folder/$number.json") <(shape "$folder/$number.printed") >"$folder/difference"; then
+    shown=$(compgen -G "$folder/$number.[jt]*") || continue
+    if ! diff <(shape "$shown") <(shape "$folder/$number.printed") >"$folder/difference"; then
         printf 'README.md shows another answer (<) than the server gives (>) to:\n\n'
         cat "$block" "$folder/difference"
         printf '\nPrinted:\n'

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::http::request::Client;
+use crate::http::client::Client;
 use crate::sessions::model::Session;
 
 /// An event of the audit log, under the log target `portico::audit`.

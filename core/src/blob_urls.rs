@@ -10,7 +10,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use form_urlencoded::Serializer;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
 
 use crate::App;
@@ -18,17 +18,14 @@ use crate::auth::mac;
 use crate::error::Error;
 use crate::files::refuse;
 use crate::http::body::Body;
-use crate::http::range::{self, Wanted};
-use crate::http::reply::{self, Reply};
+use crate::http::reply::Reply;
+use crate::http::representation::{Representation, Selection};
 use crate::http::request::Request;
 use crate::ports::blobs::{
     BlobError, BlobErrorKind, BlobKey, Presigned, PresignedGetAnswer, PresignedPutTerms, PutTerms,
 };
 use crate::secret::SecretKey;
 use crate::time::Timestamp;
-
-/// `Content-Security-Policy` of downloads: what a file may do in a browser that shows it after all: nothing.
-pub const DOWNLOAD_POLICY: &str = "sandbox; default-src 'none'; frame-ancestors 'none'";
 
 /// Why a URL is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,35 +42,25 @@ pub async fn download(app: &Arc<App>, request: Request) -> Result<Reply, Error> 
     let (key, answer) = verify_get(secret, path, |name| request.query(name), app.now())?;
     let info = app.ports.blobs.head(&key).await.map_err(refuse)?.ok_or_else(Error::not_found)?;
     let etag = info.sha256.map(etag);
-    if let Some(etag) = etag.as_deref().filter(|etag| range::is_known(&request.headers, etag)) {
-        return respond(StatusCode::NOT_MODIFIED, &[(header::ETAG, etag)], Body::empty());
-    }
-    let part = match range::wanted(&request.headers, info.length, etag.as_deref()) {
-        Wanted::Whole => None,
-        Wanted::Part(part) => Some(part),
-        Wanted::Unsatisfiable => return no_such_range(&request.id, info.length),
+    let representation = Representation {
+        length: info.length,
+        content_type: &answer.content_type,
+        disposition: &answer.content_disposition,
+        etag: etag.as_deref(),
+    };
+    let part = match representation.select(&request) {
+        Selection::Bytes(part) => part,
+        Selection::Nothing(reply) => return Ok(reply),
     };
     let blob = app.ports.blobs.get(&key, part).await.map_err(refuse)?.ok_or_else(Error::not_found)?;
     if blob.info != info {
         return Err(Error::contended());
     }
-    let length = part.map_or(info.length, |part| part.last - part.first + 1);
-    let content_range = part.map(|part| range::content_range(part, info.length));
-    let headers = [
-        Some((header::CONTENT_TYPE, answer.content_type)),
-        Some((header::CONTENT_LENGTH, length.to_string())),
-        Some((header::CONTENT_DISPOSITION, answer.content_disposition)),
-        Some((header::ACCEPT_RANGES, "bytes".to_owned())),
-        Some((header::CONTENT_SECURITY_POLICY, DOWNLOAD_POLICY.to_owned())),
-        Some((header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned())),
-        etag.map(|etag| (header::ETAG, etag)),
-        content_range.map(|text| (header::CONTENT_RANGE, text)),
-    ];
-    let status = if part.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
-    respond(status, &headers.into_iter().flatten().collect::<Vec<_>>(), blob.body)
+    Ok(representation.reply(part, blob.body))
 }
 
-/// `PUT /blobs/{key}`: stores a body that is just what the URL was made for.
+/// `PUT /blobs/{key}`: stores a body that is just what the URL was made for, once: as long as its bytes are there, the
+/// URL brings no others.
 pub async fn upload(app: &Arc<App>, mut request: Request) -> Result<Reply, Error> {
     let (secret, path) = signed_path(app, &request)?;
     let (key, terms) = verify_put(secret, path, |name| request.query(name), app.now())?;
@@ -83,10 +70,14 @@ pub async fn upload(app: &Arc<App>, mut request: Request) -> Result<Reply, Error
         max_length: terms.length,
         length: Some(terms.length),
         sha256: terms.sha256,
+        only_if_absent: true,
     };
     let info = app.ports.blobs.put(&key, &terms, request.take_body()).await.map_err(refuse)?;
-    let headers: Vec<_> = info.sha256.map(|hash| (header::ETAG, etag(hash))).into_iter().collect();
-    respond(StatusCode::OK, &headers, Body::empty())
+    let mut reply = Response::new(Body::empty());
+    if let Some(etag) = info.sha256.and_then(|hash| HeaderValue::from_str(&etag(hash)).ok()) {
+        reply.headers_mut().insert(header::ETAG, etag);
+    }
+    Ok(reply)
 }
 
 /// A URL for `PUT` of just these terms. It expires at a whole second, at most one before the instant asked for.
@@ -258,7 +249,7 @@ fn decode_hash(text: &str) -> Result<Option<[u8; 32]>, UrlRefusal> {
 /// What verifies the URL, and its path behind `/blobs/`; 404 when an object store answers such URLs itself.
 fn signed_path<'a>(app: &'a App, request: &'a Request) -> Result<(&'a SecretKey, &'a str), Error> {
     match request.param("key") {
-        Some(path) if app.ports.local_blob_urls => Ok((&app.server_keys.blobs, path)),
+        Some(path) if app.ports.presigner.is_none() => Ok((&app.server_keys.blobs, path)),
         _ => Err(Error::not_found()),
     }
 }
@@ -278,37 +269,6 @@ fn check_headers(headers: &HeaderMap, terms: &PresignedPutTerms) -> Result<(), E
 
 fn mismatch(detail: &'static str) -> Error {
     Error::new(StatusCode::UNPROCESSABLE_ENTITY, "upload_mismatch", detail)
-}
-
-fn no_such_range(request_id: &str, length: u64) -> Result<Reply, Error> {
-    let error = Error::new(
-        StatusCode::RANGE_NOT_SATISFIABLE,
-        "range_not_satisfiable",
-        "the file has no such range: see `Content-Range` for its length",
-    );
-    let mut reply = reply::problem(&error, request_id);
-    set(reply.headers_mut(), &header::CONTENT_RANGE, &range::no_range(length))?;
-    Ok(reply)
-}
-
-fn respond(
-    status: StatusCode,
-    headers: &[(HeaderName, impl AsRef<str>)],
-    body: Body,
-) -> Result<Reply, Error> {
-    let mut reply = Response::new(body);
-    *reply.status_mut() = status;
-    for (name, text) in headers {
-        set(reply.headers_mut(), name, text.as_ref())?;
-    }
-    Ok(reply)
-}
-
-/// Every text here is a number, of this module, or was a header's when the URL was made.
-fn set(headers: &mut HeaderMap, name: &HeaderName, text: &str) -> Result<(), Error> {
-    let value = HeaderValue::from_str(text).map_err(|error| Error::not_found().caused_by(error))?;
-    headers.insert(name, value);
-    Ok(())
 }
 
 /// The strong entity tag of bytes with this hash.

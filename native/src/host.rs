@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use portico_core::App;
-use portico_core::auth::keys::ServerKeys;
 use portico_core::config::Settings;
 use portico_core::error::Error;
 use portico_core::ports::Ports;
@@ -14,7 +13,6 @@ use portico_core::ports::entropy::Entropy;
 use portico_core::ports::mailer::Mailer;
 use portico_core::ports::signer::SignerError;
 use portico_core::ports::sms::SmsSender;
-use portico_core::secret::SecretKey;
 use tokio::runtime::Handle;
 
 use crate::background::TokioBackground;
@@ -104,11 +102,10 @@ pub async fn start(settings: Settings, host: Host) -> Result<Running, StartError
     let keys = host.keys.obtain()?;
     let background = TokioBackground::new(Handle::current());
     let outbox = host.data_dir.join(OUTBOX);
-    let server_keys = ServerKeys::derive(settings.token_secret.as_ref(), &keys.private);
     let ports = Ports {
         store: Arc::clone(&store) as _,
-        blobs: open_blobs(host.data_dir.join(FILES), server_keys.blobs)?,
-        local_blob_urls: true,
+        blobs: open_blobs(host.data_dir.join(FILES))?,
+        presigner: None,
         mailer: open_mailer(host.mail, &outbox)?,
         sms: open_sms(host.sms, &outbox, &clock)?,
         http: Arc::new(HyperClient::default()),
@@ -134,9 +131,9 @@ async fn open_store(
     Ok(Arc::new(SqliteStore::open(data_dir, clock, entropy)?))
 }
 
-fn open_blobs(folder: PathBuf, signing_key: SecretKey) -> Result<Arc<DirBlobs>, StartError> {
+fn open_blobs(folder: PathBuf) -> Result<Arc<DirBlobs>, StartError> {
     let what = format!("{} cannot be used", folder.display());
-    Ok(Arc::new(DirBlobs::open(folder, signing_key).map_err(StartError::io(what))?))
+    Ok(Arc::new(DirBlobs::open(folder).map_err(StartError::io(what))?))
 }
 
 fn open_mailer(choice: MailChoice, outbox: &Path) -> Result<Arc<dyn Mailer>, StartError> {

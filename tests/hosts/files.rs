@@ -294,10 +294,15 @@ on_every_host! {
             complete(&ada, id(file)).await.expect_problem(409, "not_uploaded");
             let url = upload["url"].as_str().unwrap();
             follow(&client, Method::PUT, url, &upload["headers"], b"hello").await.expect(200);
+            let again = follow(&client, Method::PUT, url, &upload["headers"], b"hallo").await;
+            again.expect_problem(412, "already_uploaded");
             download(&ada, id(file), &[]).await.expect_problem(404, "not_found");
             let done = complete(&ada, id(file)).await.expect(200).json();
             assert_eq!((&done["hash"], &done["size"], &done["is_private"]), (&json!(hash), &json!(5), &json!(true)));
             assert_eq!(complete(&ada, id(file)).await.expect(200).json(), done);
+            // The URL has not expired; what it brought stays all the same.
+            let again = follow(&client, Method::PUT, url, &upload["headers"], b"hallo").await;
+            again.expect_problem(412, "already_uploaded");
             assert_eq!(&download(&ada, id(file), &[]).await.expect(200).bytes[..], b"hello");
 
             let path = format!("/v1/files/{}/url?ttl=60", id(file));
@@ -391,8 +396,13 @@ async fn other_bytes_than_announced_are_not_completed() {
 /// Stores bytes as an object store would that was written to by URL.
 async fn put_behind(lab: &Lab, object: &str, bytes: &'static str) {
     use portico_core::ports::blobs::{BlobKey, PutTerms};
-    let terms =
-        PutTerms { content_type: "text/plain".to_owned(), max_length: 100, length: None, sha256: None };
+    let terms = PutTerms {
+        content_type: "text/plain".to_owned(),
+        max_length: 100,
+        length: None,
+        sha256: None,
+        only_if_absent: false,
+    };
     lab.ports.blobs.put(&BlobKey::parse(object).unwrap(), &terms, bytes.into()).await.unwrap();
 }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use portico_core::memory::store::Lag;
 use portico_core::ports::store::{Key, Write};
-use portico_core::schema::{DEVICES, SESSIONS, USERS};
+use portico_core::schema::{COUNTERS, DEVICES, FILES, SESSIONS, USERS};
 use portico_tests::client::{Client, PASSWORD, User, registration};
 use portico_tests::lab::Lab;
 use portico_tests::on_every_host;
@@ -136,6 +136,56 @@ async fn restoring_ends_with_the_retention_period() {
     let admin =
         User::of(&lab.client(), "root", &login(&lab.client(), &admin.username, PASSWORD).await.expect(200));
     admin.client.post_empty(&restore).await.expect_problem(410, "retention_over");
+}
+
+#[tokio::test]
+async fn after_the_retention_period_nothing_is_left_of_an_account() {
+    let lab = Arc::new(Lab::new());
+    let (ada, bob) = (lab.client().register("ada").await, lab.client().register("bob").await);
+    let mut files = Vec::new();
+    for user in [&ada, &bob] {
+        let file = json!({ "file_name": "a.txt", "base64": "aGVsbG8=" });
+        files.push(user.client.post("/v1/files/base64", file).await.expect(201).json());
+    }
+    let device = ada.client.get("/v1/devices").await.expect(200).json();
+    let kept = [
+        Key::new(&USERS, &ada.id),
+        Key::new(&DEVICES, device["data"][0]["id"].as_str().unwrap()),
+        Key::new(&FILES, files[0]["id"].as_str().unwrap()),
+        Key::new(&COUNTERS, format!("files-of#{}", ada.id)),
+    ];
+    let found = async || {
+        let items = futures::future::join_all(kept.iter().map(|key| lab.ports.store.get(key))).await;
+        items.into_iter().filter(|item| item.as_ref().unwrap().is_some()).count()
+    };
+    ada.client.delete("/v1/users/me").await.expect(200);
+    lab.clock.advance(30 * 24 * 60 * 60 - 60);
+    lab.app.drain_outbox().await;
+    // As long as the account can be restored, all of it is there.
+    assert_eq!((lab.blobs.keys().len(), found().await), (2, kept.len()));
+    lab.clock.advance(120);
+    lab.app.drain_outbox().await;
+    assert_eq!((lab.blobs.keys().len(), found().await), (1, 0));
+    let bob = lab.client().sign_in("bob").await;
+    bob.client.get(&format!("/v1/files/{}", files[1]["id"].as_str().unwrap())).await.expect(200);
+}
+
+#[tokio::test]
+async fn an_account_that_was_restored_is_not_purged() {
+    let lab = Arc::new(Lab::new());
+    let admin = lab.client().admin("root").await;
+    let ada = lab.client().register("ada").await;
+    ada.client.delete("/v1/users/me").await.expect(200);
+    admin.client.post_empty(&format!("{}/restore", ada.path())).await.expect(200);
+    lab.clock.advance(20 * 24 * 60 * 60);
+    let again = lab.client().sign_in("ada").await;
+    again.client.delete("/v1/users/me").await.expect(200);
+    // The first deletion's period ends, the second's does not.
+    lab.clock.advance(11 * 24 * 60 * 60);
+    lab.app.drain_outbox().await;
+    let admin = lab.client().sign_in(&admin.username).await;
+    admin.client.post_empty(&format!("{}/restore", ada.path())).await.expect(200);
+    lab.client().sign_in("ada").await;
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use http_body_util::BodyExt;
 use portico::signer::AwsLcSigner;
 use portico::store::sqlite::SqliteStore;
 use portico_core::App;
-use portico_core::auth::keys::{PrivateKey, ServerKeys, SigningKeys};
+use portico_core::auth::keys::{PrivateKey, SigningKeys};
 use portico_core::config::{Settings, Vars};
 use portico_core::http::body::Body;
 use portico_core::http::client_addr::ClientAddr;
@@ -136,7 +136,7 @@ impl Lab {
     fn assemble(
         options: LabOptions,
         store: Arc<dyn Store>,
-        blobs: Option<&MemoryBlobs>,
+        blobs: Option<Arc<MemoryBlobs>>,
         clock: Arc<ManualClock>,
         dir: Option<TempDir>,
     ) -> Self {
@@ -145,15 +145,11 @@ impl Lab {
         let keys = options.keys.unwrap_or_else(test_keys);
         let (mailer, sms) = (Arc::new(MemoryMailer::default()), Arc::new(MemorySms::default()));
         let background = Arc::new(QueuedBackground::default());
-        let server_keys = ServerKeys::derive(settings.token_secret.as_ref(), &keys.private);
-        let blobs = Arc::new(match blobs {
-            Some(blobs) => blobs.with_signing_key(server_keys.blobs),
-            None => MemoryBlobs::new(server_keys.blobs),
-        });
+        let blobs = blobs.unwrap_or_default();
         let mut ports = Ports {
             store,
             blobs: blobs.clone(),
-            local_blob_urls: true,
+            presigner: None,
             mailer: mailer.clone(),
             sms: Some(sms.clone()),
             http: Arc::new(MemoryHttpClient::unreachable()),
@@ -193,7 +189,7 @@ impl Lab {
             ports: None,
         };
         let (store, clock) = (self.ports.store.clone(), self.clock.clone());
-        Self::assemble(options, store, Some(&self.blobs), clock, None)
+        Self::assemble(options, store, Some(self.blobs.clone()), clock, None)
     }
 
     /// Somebody who talks to the app.

@@ -14,7 +14,6 @@ use crate::error::Error;
 use crate::http::routes::{Access, Route};
 use crate::ports::store_ext::Stored;
 use crate::sessions::model::Session;
-use crate::sessions::refresh::absolute_end;
 use crate::sessions::repo as sessions;
 use crate::users::model::{Role, User};
 use crate::users::repo as users;
@@ -78,8 +77,9 @@ async fn authenticate(app: &Arc<App>, headers: &HeaderMap, with_user: bool) -> R
     let (session, user) = futures::join!(sessions::find_cached(app, &claims.session_id), async {
         if with_user { users::find(&*app.ports.store, &claims.user_id).await } else { Ok(None) }
     });
+    let (most, now) = (app.settings.session_max_seconds, app.now());
     let session = session?
-        .filter(|session| is_live(session, &claims) && absolute_end(app, session) > app.now())
+        .filter(|session| is_live(session, &claims) && !session.is_too_old(most, now))
         .ok_or_else(ended)?;
     let user = user?.filter(|user| user.value.is_enabled());
     if with_user && user.is_none() {

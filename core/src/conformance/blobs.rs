@@ -6,7 +6,6 @@
 mod bodies;
 mod concurrency;
 mod keys;
-mod presigned;
 mod ranges;
 
 use std::any::Any;
@@ -17,7 +16,7 @@ use bytes::Bytes;
 use futures::stream::{self, StreamExt};
 use sha2::{Digest, Sha256};
 
-pub use self::{bodies::*, concurrency::*, keys::*, presigned::*, ranges::*};
+pub use self::{bodies::*, concurrency::*, keys::*, ranges::*};
 use crate::http::body::{Body, BodyError};
 use crate::memory::clock::ManualClock;
 use crate::ports::blobs::{Blob, BlobError, BlobErrorKind, BlobInfo, BlobKey, Blobs, ByteRange, PutTerms};
@@ -137,6 +136,7 @@ fn terms() -> PutTerms {
         max_length: 64 << 20,
         length: None,
         sha256: None,
+        only_if_absent: false,
     }
 }
 
@@ -192,7 +192,7 @@ async fn collect(body: Body) -> Result<Bytes, BlobError> {
 /// `new` is called for each test, without arguments, and returns a future of a fresh [`Harness`]. Either
 /// `attribute` marks the tests of an asynchronous runtime, or `block_on` runs their futures:
 ///
-/// ```ignore
+/// ```text
 /// blobs_conformance!(attribute = [tokio::test(flavor = "multi_thread")], new = make_blobs);
 /// blobs_conformance!(block_on = futures::executor::block_on, new = make_blobs);
 /// ```
@@ -205,7 +205,7 @@ macro_rules! blobs_conformance {
         $crate::blobs_conformance!(@properties block_on [$block_on] [$new]);
     };
     (@properties $mode:ident $runner:tt $new:tt) => {
-        $crate::blobs_conformance!(@tests $mode $runner $new
+        $crate::conformance_tests!(blobs $mode $runner $new
             what_was_never_put_is_absent
             what_is_put_is_got
             an_empty_body_is_a_blob
@@ -221,6 +221,8 @@ macro_rules! blobs_conformance {
             an_interrupted_body_leaves_nothing
             a_refused_body_leaves_what_was_there
             a_put_replaces_what_was_there
+            the_first_put_stays_where_only_the_first_may
+            of_concurrent_first_puts_one_is_stored
             a_body_is_not_seen_before_it_is_whole
             a_deleted_blob_is_absent
             deleting_what_is_absent_succeeds
@@ -237,35 +239,20 @@ macro_rules! blobs_conformance {
             a_reader_keeps_its_version_while_another_deletes_it
             concurrent_puts_and_gets_never_mix
             concurrent_puts_of_many_keys_all_arrive
-            a_put_can_be_presigned
-            a_get_can_be_presigned
         );
     };
-    (@tests attribute [$attribute:meta] [$new:expr] $($property:ident)+) => {$(
-        #[$attribute]
-        async fn $property() {
-            $crate::conformance::blobs::$property(&($new)().await).await;
-        }
-    )+};
-    (@tests block_on [$block_on:path] [$new:expr] $($property:ident)+) => {$(
-        #[test]
-        fn $property() {
-            $block_on(async { $crate::conformance::blobs::$property(&($new)().await).await });
-        }
-    )+};
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::memory::blobs::MemoryBlobs;
-    use crate::secret::SecretKey;
-
+    
     mod memory {
         use super::*;
 
         async fn new() -> Harness {
-            Harness::new(Arc::new(MemoryBlobs::new(SecretKey::new([3; 32]))), Arc::default())
+            Harness::new(Arc::new(MemoryBlobs::default()), Arc::default())
         }
 
         crate::blobs_conformance!(block_on = futures::executor::block_on, new = new);
@@ -275,7 +262,7 @@ mod tests {
         use super::*;
 
         async fn new() -> Harness {
-            Harness::new(Arc::new(MemoryBlobs::new(SecretKey::new([3; 32]))), Arc::default())
+            Harness::new(Arc::new(MemoryBlobs::default()), Arc::default())
                 .scoped("scope/")
                 .without_hashes()
         }
@@ -289,19 +276,8 @@ mod tests {
             include_str!("blobs/bodies.rs"),
             include_str!("blobs/concurrency.rs"),
             include_str!("blobs/keys.rs"),
-            include_str!("blobs/presigned.rs"),
             include_str!("blobs/ranges.rs"),
         ];
-        let macro_text = include_str!("blobs.rs");
-        let names = files
-            .iter()
-            .flat_map(|file| file.lines())
-            .filter_map(|line| line.strip_prefix("pub async fn ").and_then(|rest| rest.split('(').next()));
-        for name in names {
-            assert!(
-                macro_text.lines().any(|line| line.trim() == name),
-                "{name} is not in blobs_conformance!"
-            );
-        }
+        crate::conformance::assert_lists_every_property(include_str!("blobs.rs"), &files);
     }
 }

@@ -242,7 +242,7 @@ fn same_key(table: &'static Table, one: &Versioned, other: &Versioned) -> bool {
 /// `new` is called for each test, without arguments, and returns a future of a fresh [`Harness`]. Either
 /// `attribute` marks the tests of an asynchronous runtime, or `block_on` runs their futures:
 ///
-/// ```ignore
+/// ```text
 /// store_conformance!(attribute = [tokio::test(flavor = "multi_thread")], new = make_store);
 /// store_conformance!(block_on = futures::executor::block_on, new = make_store);
 /// ```
@@ -255,7 +255,7 @@ macro_rules! store_conformance {
         $crate::store_conformance!(@properties block_on [$block_on] [$new]);
     };
     (@properties $mode:ident $runner:tt $new:tt) => {
-        $crate::store_conformance!(@tests $mode $runner $new
+        $crate::conformance_tests!(store $mode $runner $new
             a_key_that_was_never_written_is_absent
             every_json_type_comes_back_as_it_was
             text_comes_back_as_it_was
@@ -313,18 +313,6 @@ macro_rules! store_conformance {
             $crate::store_conformance!(@model $mode $runner $new seed_1 1, seed_2 2, seed_3 3);
         }
     };
-    (@tests attribute [$attribute:meta] [$new:expr] $($property:ident)+) => {$(
-        #[$attribute]
-        async fn $property() {
-            $crate::conformance::store::$property(&($new)().await).await;
-        }
-    )+};
-    (@tests block_on [$block_on:path] [$new:expr] $($property:ident)+) => {$(
-        #[test]
-        fn $property() {
-            $block_on(async { $crate::conformance::store::$property(&($new)().await).await });
-        }
-    )+};
     (@model attribute [$attribute:meta] [$new:expr] $($name:ident $seed:literal),+) => {$(
         #[$attribute]
         async fn $name() {
@@ -354,16 +342,6 @@ mod tests {
             include_str!("store/transactions.rs"),
             include_str!("store/values.rs"),
         ];
-        let macro_text = include_str!("store.rs");
-        let names = files
-            .iter()
-            .flat_map(|file| file.lines())
-            .filter_map(|line| line.strip_prefix("pub async fn ").and_then(|rest| rest.split('(').next()));
-        for name in names {
-            assert!(
-                macro_text.lines().any(|line| line.trim() == name),
-                "{name} is not in store_conformance!"
-            );
-        }
+        crate::conformance::assert_lists_every_property(include_str!("store.rs"), &files);
     }
 }

@@ -84,12 +84,18 @@ pub async fn find_legacy(
     Ok(None)
 }
 
+/// A user's devices, in no particular order.
+#[must_use]
+pub fn of_user(user_id: &str) -> Query {
+    Query::index(&DEVICES, "user_id-index", user_id)
+}
+
 /// Reads all of a user's devices.
 ///
 /// # Errors
 /// The store's.
 pub async fn list(store: &dyn Store, user_id: &str) -> Result<Vec<Device>, StoreError> {
-    let items = store.query_all(Query::index(&DEVICES, "user_id-index", user_id)).await?;
+    let items = store.query_all(of_user(user_id)).await?;
     let devices: Vec<Stored<Device>> = items.into_iter().map(decode).collect::<Result<_, _>>()?;
     Ok(devices.into_iter().map(|stored| stored.value).filter(|device| device.enable).collect())
 }

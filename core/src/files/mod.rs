@@ -31,6 +31,11 @@ pub fn refuse(error: BlobError) -> Error {
         BlobErrorKind::Interrupted => {
             Error::bad_request("body_broke_off", "the upload broke off: send it again")
         }
+        BlobErrorKind::Exists => Error::new(
+            StatusCode::PRECONDITION_FAILED,
+            "already_uploaded",
+            "the bytes are there already: complete the upload",
+        ),
         BlobErrorKind::OutOfRange => Error::not_found(),
         BlobErrorKind::Unavailable => {
             Error::unavailable("storage_unavailable", "the storage did not answer: try again shortly", 2)

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::App;
+use crate::blob_urls;
 use crate::error::Error;
 use crate::files::handlers::named;
 use crate::files::model::{File, FileView, NewFile, State};
@@ -109,7 +110,10 @@ pub async fn link(app: &Arc<App>, request: Request) -> Result<Reply, Error> {
         content_type: download::media_type(&file).to_owned(),
         content_disposition: disposition::attachment(&file.name),
     };
-    let presigned = app.ports.blobs.presign_get(&key, &answer, expires_at).await.map_err(refuse)?;
+    let presigned = match &app.ports.presigner {
+        Some(presigner) => presigner.presign_get(&key, &answer, expires_at).await.map_err(refuse)?,
+        None => blob_urls::presign_get(&app.server_keys.blobs, &key, &answer, expires_at),
+    };
     let base = base_url::of(app, &request.headers);
     let url = base_url::absolute(base.as_deref(), &presigned.url);
     reply::ok(&Link { url, expires_at: presigned.expires_at })
@@ -122,7 +126,11 @@ async fn presign(app: &App, file: &File, expires_at: Timestamp) -> Result<Presig
         content_type: file.media_type.clone(),
         sha256: read_hash(&file.hash),
     };
-    app.ports.blobs.presign_put(&key, &terms, expires_at).await.map_err(refuse)
+    let presigned = match &app.ports.presigner {
+        Some(presigner) => presigner.presign_put(&key, &terms, expires_at).await,
+        None => blob_urls::presign_put(&app.server_keys.blobs, &key, &terms, expires_at),
+    };
+    presigned.map_err(refuse)
 }
 
 /// Makes a pending file ready if its bytes are those that were announced; others are removed, and may be sent anew.

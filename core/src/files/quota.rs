@@ -76,7 +76,9 @@ async fn find(app: &App, user_id: &str) -> Result<Option<Stored<Usage>>, StoreEr
     app.ports.store.find(&key(user_id)).await
 }
 
-fn key(user_id: &str) -> Key {
+/// The key of a user's count.
+#[must_use]
+pub fn key(user_id: &str) -> Key {
     Key::new(&COUNTERS, format!("files-of#{user_id}"))
 }
 

@@ -1,4 +1,4 @@
-//! Removing files: those that their owner deletes, and those that were never completed.
+//! Removing files: those that are deleted, alone or with their owner, and those that were never completed.
 //!
 //! Always in this order: the record is marked, so that nobody downloads or completes it; the bytes go; the record goes,
 //! and with it what it counted. Whatever step fails, the outbox goes on from there.
@@ -27,6 +27,20 @@ pub async fn remove(app: &App, caller: &Caller, file_id: &str) -> Result<(), Err
         if stored.value.state == State::Deleting || mark(app, &stored).await? {
             finish_later_if_need_be(app, &stored.value).await;
             return Ok(());
+        }
+    }
+    Err(Error::contended())
+}
+
+/// Removes a file in whatever state, bytes and all.
+///
+/// # Errors
+/// 503.
+pub async fn discard(app: &App, file_id: &str) -> Result<(), Error> {
+    for _ in 0..TRIES {
+        let Some(stored) = repo::find(&*app.ports.store, file_id).await? else { return Ok(()) };
+        if stored.value.state == State::Deleting || mark(app, &stored).await? {
+            return finish(app, &stored.value).await;
         }
     }
     Err(Error::contended())

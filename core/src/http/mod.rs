@@ -3,6 +3,7 @@
 
 pub mod base_url;
 pub mod body;
+pub mod client;
 pub mod client_addr;
 pub mod cors;
 pub mod cursor;
@@ -13,6 +14,7 @@ pub mod paging;
 pub mod patch;
 pub mod range;
 pub mod reply;
+pub mod representation;
 pub mod request;
 pub mod router;
 pub mod routes;

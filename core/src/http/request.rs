@@ -1,14 +1,13 @@
 //! A request on its way through the router to its handler.
 
 use std::borrow::Cow;
-use std::net::{IpAddr, Ipv4Addr};
 
 use bytes::Bytes;
 use http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
 
 use super::body::{Body, ReadError};
-use super::client_addr::ClientAddr;
+use super::client::Client;
 use super::json;
 use crate::auth::access::Caller;
 use crate::error::Error;
@@ -30,30 +29,6 @@ pub struct Request {
     pub(super) query: Option<String>,
     pub(super) caller: Option<Caller>,
     pub(super) body: Body,
-}
-
-/// Where a request came from.
-#[derive(Clone, Debug)]
-pub struct Client {
-    /// The client's address, as far as trusted hops tell.
-    pub addr: IpAddr,
-    /// `User-Agent`, cut to 256 characters.
-    pub user_agent: Option<String>,
-}
-
-impl Client {
-    pub(super) fn of<B>(request: &http::Request<B>) -> Self {
-        let addr = request
-            .extensions()
-            .get::<ClientAddr>()
-            .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |client| client.0);
-        let user_agent = request
-            .headers()
-            .get(header::USER_AGENT)
-            .and_then(|value| value.to_str().ok())
-            .map(|text| text.chars().take(256).collect());
-        Self { addr, user_agent }
-    }
 }
 
 impl Request {

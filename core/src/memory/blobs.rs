@@ -2,42 +2,26 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 
-use crate::blob_urls;
 use crate::http::body::Body;
 use crate::ports::blobs::{
-    Blob, BlobError, BlobErrorKind, BlobInfo, BlobKey, Blobs, ByteRange, Presigned, PresignedGetAnswer,
-    PresignedPutTerms, PutTerms,
+    Blob, BlobError, BlobErrorKind, BlobInfo, BlobKey, Blobs, ByteRange, PutTerms,
 };
-use crate::ports::blobs_ext::{Intake, next_piece, positions};
-use crate::secret::SecretKey;
-use crate::time::Timestamp;
+use crate::ports::blobs_ext::{Intake, exists, next_piece, positions};
 
 type Contents = HashMap<BlobKey, (BlobInfo, Bytes)>;
 
-/// Blobs that last as long as this value. Its presigned URLs are the app's own (see [`blob_urls`]).
+/// Blobs that last as long as this value.
+#[derive(Default)]
 pub struct MemoryBlobs {
-    blobs: Arc<Mutex<Contents>>,
-    signing_key: SecretKey,
+    blobs: Mutex<Contents>,
 }
 
 impl MemoryBlobs {
-    /// No blobs; URLs are signed with the key, which is the app's.
-    #[must_use]
-    pub fn new(signing_key: SecretKey) -> Self {
-        Self { blobs: Arc::default(), signing_key }
-    }
-
-    /// The same blobs, whose URLs are signed with another key.
-    #[must_use]
-    pub fn with_signing_key(&self, signing_key: SecretKey) -> Self {
-        Self { blobs: Arc::clone(&self.blobs), signing_key }
-    }
-
     /// The keys of all blobs, in order.
     #[must_use]
     pub fn keys(&self) -> Vec<BlobKey> {
@@ -65,7 +49,11 @@ impl Blobs for MemoryBlobs {
             bytes.extend_from_slice(&piece);
         }
         let info = intake.finish()?;
-        self.lock().insert(key.clone(), (info.clone(), bytes.freeze()));
+        let mut blobs = self.lock();
+        if terms.only_if_absent && blobs.contains_key(key) {
+            return Err(exists());
+        }
+        blobs.insert(key.clone(), (info.clone(), bytes.freeze()));
         Ok(info)
     }
 
@@ -87,24 +75,6 @@ impl Blobs for MemoryBlobs {
     async fn delete(&self, key: &BlobKey) -> Result<(), BlobError> {
         self.lock().remove(key);
         Ok(())
-    }
-
-    async fn presign_put(
-        &self,
-        key: &BlobKey,
-        terms: &PresignedPutTerms,
-        expires_at: Timestamp,
-    ) -> Result<Presigned, BlobError> {
-        blob_urls::presign_put(&self.signing_key, key, terms, expires_at)
-    }
-
-    async fn presign_get(
-        &self,
-        key: &BlobKey,
-        answer: &PresignedGetAnswer,
-        expires_at: Timestamp,
-    ) -> Result<Presigned, BlobError> {
-        Ok(blob_urls::presign_get(&self.signing_key, key, answer, expires_at))
     }
 }
 

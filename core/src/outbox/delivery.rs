@@ -12,6 +12,7 @@ use crate::ports::store::{Condition, Query, RangeBound, StoreError, Write};
 use crate::ports::store_ext::{StoreExt, Stored, decode_page, put};
 use crate::schema::OUTBOX;
 use crate::sessions;
+use crate::users;
 
 /// Seconds from one try to the next. The first must exceed the time that a mailer or SMS sender may take, for it is
 /// also how long an instance that took an entry up has it to itself.
@@ -122,6 +123,10 @@ async fn perform(app: &Arc<App>, entry: &Entry) -> Result<Result<(), SendError>,
         }
         Task::SweepFile { file_id, object } => {
             files::sweep::sweep(app, file_id, object).await?;
+            Ok(Ok(()))
+        }
+        Task::PurgeUser { user_id, deleted_at } => {
+            users::purge::purge(app, user_id, *deleted_at).await?;
             Ok(Ok(()))
         }
     }

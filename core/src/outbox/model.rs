@@ -46,6 +46,8 @@ pub enum Task {
     EndSessionsOnDevice { user_id: String, device_id: String, began_before: Timestamp },
     /// Drop a file that was never completed, or finish its deletion; see [`crate::files::sweep`].
     SweepFile { file_id: String, object: String },
+    /// Remove what is left of an account that was deleted at an instant; see [`crate::users::purge`].
+    PurgeUser { user_id: String, deleted_at: Timestamp },
 }
 
 /// What an e-mail says.
@@ -115,7 +117,8 @@ impl Task {
             Self::Mail { .. }
             | Self::EndSessions { .. }
             | Self::EndSessionsOnDevice { .. }
-            | Self::SweepFile { .. } => 7 * 24 * 60 * 60,
+            | Self::SweepFile { .. }
+            | Self::PurgeUser { .. } => 7 * 24 * 60 * 60,
         }
     }
 }

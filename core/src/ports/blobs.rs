@@ -1,5 +1,5 @@
-//! The blobs: bytes under keys that the server makes, streamed in and out, or fetched and sent by the client itself with
-//! a presigned URL.
+//! The blobs: bytes under keys that the server makes, streamed in and out; and the presigned URLs by which clients send
+//! and fetch them themselves.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use crate::time::Timestamp;
 /// Where bytes are kept.
 #[async_trait]
 pub trait Blobs: fmt::Debug + Send + Sync + 'static {
-    /// Stores a body whole, in place of whatever is there.
+    /// Stores a body whole, in place of whatever is there; or only if nothing is, if the terms say so.
     ///
     /// # Behavior
     /// - Streams: memory does not grow with the body.
@@ -21,7 +21,7 @@ pub trait Blobs: fmt::Debug + Send + Sync + 'static {
     /// - Acknowledged means durable.
     ///
     /// # Errors
-    /// `TooLarge`, `Mismatch`, `Interrupted` for what is wrong with the body; `Unavailable`.
+    /// `TooLarge`, `Mismatch`, `Interrupted` for what is wrong with the body; `Exists`; `Unavailable`.
     async fn put(&self, key: &BlobKey, terms: &PutTerms, body: Body) -> Result<BlobInfo, BlobError>;
 
     /// Reads a blob, whole or a range of it that lies within; `None` if there is none.
@@ -44,8 +44,13 @@ pub trait Blobs: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// `Unavailable`.
     async fn delete(&self, key: &BlobKey) -> Result<(), BlobError>;
+}
 
-    /// A URL to which a client may `PUT` the blob itself until it expires, in just this length, type and hash.
+/// Makes the URLs that an object store answers.
+#[async_trait]
+pub trait Presigner: fmt::Debug + Send + Sync + 'static {
+    /// A URL to which a client may `PUT` the blob itself until it expires: in just this length, type and hash, and only
+    /// as long as there is none.
     ///
     /// # Errors
     /// `Unavailable` when the URL cannot be made.
@@ -108,6 +113,8 @@ pub struct PutTerms {
     pub length: Option<u64>,
     /// Its SHA-256, if that is known.
     pub sha256: Option<[u8; 32]>,
+    /// Whether it must be the first under its key: of several that are, one is stored.
+    pub only_if_absent: bool,
 }
 
 /// What a blob is.
@@ -187,6 +194,8 @@ pub enum BlobErrorKind {
     Mismatch,
     /// The body broke off.
     Interrupted,
+    /// There is a blob already, where there must be none.
+    Exists,
     /// The range does not lie within the blob.
     OutOfRange,
     /// The backend cannot be reached, is full, or did not answer in time.

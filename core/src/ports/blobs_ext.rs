@@ -84,6 +84,12 @@ pub async fn next_piece(body: &mut Body) -> Result<Option<Bytes>, BlobError> {
     }
 }
 
+/// The failure to store where there is a blob already.
+#[must_use]
+pub fn exists() -> BlobError {
+    BlobErrorKind::Exists.because("there is a blob under this key")
+}
+
 /// The positions of a range, or of the whole, in a blob of a length.
 ///
 /// # Errors

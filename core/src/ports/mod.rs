@@ -26,8 +26,9 @@ pub struct Ports {
     pub store: Arc<dyn store::Store>,
     /// Where files' bytes are kept.
     pub blobs: Arc<dyn blobs::Blobs>,
-    /// Whether [`Ports::blobs`] presigns URLs of this very app, which [`crate::blob_urls`] then answers.
-    pub local_blob_urls: bool,
+    /// Makes URLs that the blobs' object store answers; without one, the app makes and answers its own
+    /// ([`crate::blob_urls`]).
+    pub presigner: Option<Arc<dyn blobs::Presigner>>,
     /// Sends e-mail.
     pub mailer: Arc<dyn mailer::Mailer>,
     /// Sends SMS; `None` answers 503 `sms_not_configured`.

@@ -15,7 +15,7 @@ use crate::devices::model::DeviceUuid;
 use crate::devices::repo as devices;
 use crate::error::Error;
 use crate::http::client_addr::source_key;
-use crate::http::request::Client;
+use crate::http::client::Client;
 use crate::ports::store::{Condition, Key};
 use crate::ports::store_ext::{StoreExt, Stored, put};
 use crate::schema::COUNTERS;

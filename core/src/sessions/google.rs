@@ -11,7 +11,7 @@ use crate::audit::{Event, Outcome};
 use crate::auth::google::{self, GoogleIdentity};
 use crate::devices::model::DeviceUuid;
 use crate::error::Error;
-use crate::http::request::Client;
+use crate::http::client::Client;
 use crate::ports::store::StoreError;
 use crate::ports::store_ext::{Stored, Transaction};
 use crate::secret::Secret;

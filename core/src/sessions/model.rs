@@ -61,6 +61,19 @@ pub struct Session {
 }
 
 impl Session {
+    /// When it ends however often it is refreshed, if it may last so many seconds. One of unknown age begins now.
+    #[must_use]
+    pub fn absolute_end(&self, max_seconds: i64, now: Timestamp) -> Timestamp {
+        let began = if self.created_at == Timestamp::default() { now } else { self.created_at };
+        began.plus_seconds(max_seconds)
+    }
+
+    /// Whether it has lasted as long as a session may.
+    #[must_use]
+    pub fn is_too_old(&self, max_seconds: i64, now: Timestamp) -> bool {
+        self.absolute_end(max_seconds, now) <= now
+    }
+
     /// The session as its owner sees it.
     #[must_use]
     pub fn view(&self) -> SessionView<'_> {

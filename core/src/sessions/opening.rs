@@ -8,7 +8,7 @@ use crate::App;
 use crate::devices::model::{Device, DeviceUuid};
 use crate::devices::repo as devices;
 use crate::error::Error;
-use crate::http::request::Client;
+use crate::http::client::Client;
 use crate::ports::store::{Condition, StoreError};
 use crate::ports::store_ext::Transaction;
 use crate::sessions::model::Session;

@@ -10,7 +10,7 @@ use crate::audit::{Event, Outcome};
 use crate::auth::password::{HashOutcome, HashWork, Password};
 use crate::devices::model::DeviceUuid;
 use crate::error::Error;
-use crate::http::request::Client;
+use crate::http::client::Client;
 use crate::ports::store::{Condition, StoreError};
 use crate::ports::store_ext::{Stored, Transaction};
 use crate::sessions::failures::{self, Account, Attempt, Failures};

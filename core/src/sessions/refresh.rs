@@ -7,7 +7,7 @@ use crate::App;
 use crate::audit::{Event, Outcome};
 use crate::auth::refresh_token::RefreshToken;
 use crate::error::Error;
-use crate::http::request::Client;
+use crate::http::client::Client;
 use crate::ports::store_ext::{StoreExt, Stored, put};
 use crate::secret::Secret;
 use crate::sessions::ending;
@@ -72,7 +72,7 @@ fn is_usable(app: &App, session: &Stored<Session>, token: &RefreshToken) -> bool
         && !session.refresh_random.is_empty()
         && token.is_genuine(&app.server_keys.refresh, session.refresh_random.as_bytes())
         && session.refresh_expires_at > app.now()
-        && absolute_end(app, session) > app.now()
+        && !session.is_too_old(app.settings.session_max_seconds, app.now())
 }
 
 fn standing(app: &App, session: &Session, counter: u64) -> Standing {
@@ -133,7 +133,7 @@ fn is_plain_usable(app: &App, session: &Session, token: &Secret) -> bool {
 fn rotated(app: &App, session: &Session) -> Session {
     let now = app.now();
     let slid = now.plus_seconds(app.settings.refresh_token_seconds);
-    let refresh_expires_at = slid.min(absolute_end(app, session));
+    let refresh_expires_at = slid.min(session.absolute_end(app.settings.session_max_seconds, now));
     Session {
         refresh_counter: session.refresh_counter.saturating_add(1),
         rotated_at: Some(now),
@@ -143,12 +143,6 @@ fn rotated(app: &App, session: &Session) -> Session {
         purge_at: Some(refresh_expires_at.plus_seconds(KEPT_SECONDS).as_seconds()),
         ..session.clone()
     }
-}
-
-/// When the session ends however often it is refreshed.
-pub(crate) fn absolute_end(app: &App, session: &Session) -> Timestamp {
-    let began = if session.created_at == Timestamp::default() { app.now() } else { session.created_at };
-    began.plus_seconds(app.settings.session_max_seconds)
 }
 
 async fn replace(app: &App, present: &Stored<Session>, next: &Session) -> Result<bool, Error> {

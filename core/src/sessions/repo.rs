@@ -15,6 +15,12 @@ pub fn key(session_id: &str) -> Key {
     Key::new(&SESSIONS, session_id)
 }
 
+/// A user's sessions, in no particular order.
+#[must_use]
+pub fn of_user(user_id: &str) -> Query {
+    Query::index(&SESSIONS, "user_id-index", user_id)
+}
+
 /// Reads a session.
 ///
 /// # Errors
@@ -59,7 +65,7 @@ pub async fn page_of_user(
     user_id: &str,
     after: Option<Position>,
 ) -> Result<Page, StoreError> {
-    store.query(&Query::index(&SESSIONS, "user_id-index", user_id).after(after)).await
+    store.query(&of_user(user_id).after(after)).await
 }
 
 /// Reads all of a user's sessions that go on.
@@ -67,7 +73,7 @@ pub async fn page_of_user(
 /// # Errors
 /// The store's.
 pub async fn list_live(store: &dyn Store, user_id: &str) -> Result<Vec<Session>, StoreError> {
-    let items = store.query_all(Query::index(&SESSIONS, "user_id-index", user_id)).await?;
+    let items = store.query_all(of_user(user_id)).await?;
     let sessions: Vec<Stored<Session>> = items.into_iter().map(decode).collect::<Result<_, _>>()?;
     Ok(sessions.into_iter().map(|stored| stored.value).filter(|session| session.enable).collect())
 }

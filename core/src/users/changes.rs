@@ -18,11 +18,9 @@ use crate::sessions::ending;
 use crate::text::{self, Email, Name, Phone, Username};
 use crate::time::{Date, Timestamp};
 use crate::users::model::{Role, User, list_shard};
+use crate::users::purge;
 use crate::users::repo::{self, Obstacle};
 use crate::validate::{Invalid, Validator};
-
-/// How long a deleted account can be restored, in seconds.
-pub const RETENTION_SECONDS: i64 = 30 * 24 * 60 * 60;
 
 /// How often a change that somebody else overtook is made anew.
 const TRIES: usize = 4;
@@ -200,7 +198,8 @@ fn notices(app: &App, before: &User, after: &User) -> Result<Vec<Entry>, Error> 
     messages.into_iter().map(|message| Entry::now(app, Task::Mail { to: to.clone(), message })).collect()
 }
 
-/// Deletes an account, softly: its names are free at once, its record is kept for the retention period.
+/// Deletes an account, softly: its names are free at once; its record and what belongs to it are kept for the retention
+/// period, and then purged.
 ///
 /// # Errors
 /// 404, 409, 503.
@@ -218,6 +217,7 @@ pub async fn delete(app: &Arc<App>, request: &Request) -> Result<(), Error> {
         let mut tx = Transaction::new();
         repo::put_changed(&mut tx, &before, &after)?;
         tx.push(sweep.promise()?, Obstacle::Changed);
+        tx.push(purge::promise(app, &after.user_id, now)?.promise()?, Obstacle::Changed);
         if tx.commit(&*app.ports.store).await?.is_ok() {
             ending::end_all(app, &after.user_id, None, app.now()).await?;
             record(request, caller, "account_deleted");
@@ -236,7 +236,7 @@ pub async fn restore(app: &Arc<App>, request: &Request) -> Result<User, Error> {
     let before = repo::find(&*app.ports.store, request.user_param()?).await?.ok_or_else(Error::not_found)?;
     let now = app.now();
     let Some(deleted_at) = before.value.deleted_at else { return Ok(before.value) };
-    if now > deleted_at.plus_seconds(RETENTION_SECONDS) {
+    if now > deleted_at.plus_seconds(purge::RETENTION_SECONDS) {
         return Err(Error::new(
             http::StatusCode::GONE,
             "retention_over",

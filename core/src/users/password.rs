@@ -10,7 +10,7 @@ use crate::audit::{Event, Outcome};
 use crate::auth::access::Caller;
 use crate::auth::password::Password;
 use crate::error::Error;
-use crate::http::request::Client;
+use crate::http::client::Client;
 use crate::outbox::delivery;
 use crate::outbox::model::{Entry, MailMessage, Task};
 use crate::ports::store_ext::Transaction;

@@ -9,7 +9,7 @@ use crate::audit::{Event, Outcome};
 use crate::auth::password::Password;
 use crate::devices::model::DeviceUuid;
 use crate::error::Error;
-use crate::http::request::Client;
+use crate::http::client::Client;
 use crate::outbox::delivery;
 use crate::outbox::model::{MailMessage, Task};
 use crate::ports::store_ext::Transaction;

@@ -13,7 +13,7 @@ use crate::auth::mac;
 use crate::auth::password::Password;
 use crate::devices::model::DeviceUuid;
 use crate::error::Error;
-use crate::http::request::Client;
+use crate::http::client::Client;
 use crate::outbox::delivery;
 use crate::outbox::model::{Entry, MailMessage, Task};
 use crate::ports::store::Condition;

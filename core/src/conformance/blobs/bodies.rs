@@ -177,6 +177,20 @@ pub async fn a_put_replaces_what_was_there(h: &Harness) {
     }
 }
 
+/// A body that must be the first is refused where there is one, be it an empty one; and stored again once that is gone.
+pub async fn the_first_put_stays_where_only_the_first_may(h: &Harness) {
+    let key = h.key("first");
+    for first in [pattern(LARGE), Vec::new()] {
+        let only_first = PutTerms { only_if_absent: true, ..exact_terms(&first) };
+        h.blobs.put(&key, &only_first, whole(&first)).await.expect("put");
+        let second = PutTerms { only_if_absent: true, ..terms() };
+        assert_eq!(h.refused(&key, &second, whole(b"second")).await, BlobErrorKind::Exists);
+        assert_eq!(h.refused(&key, &second, whole(&first)).await, BlobErrorKind::Exists);
+        h.assert_holds(&key, &first).await;
+        h.blobs.delete(&key).await.expect("delete");
+    }
+}
+
 /// While a body is on its way, readers see what was there before: nothing, or the blob that it will replace.
 pub async fn a_body_is_not_seen_before_it_is_whole(h: &Harness) {
     let (key, bytes) = (h.key("on-its-way"), pattern(LARGE));

@@ -3,7 +3,7 @@
 use futures::future::{join, join_all};
 
 use super::{Harness, LARGE, collect, exact_terms, pattern, pieces};
-use crate::ports::blobs::ByteRange;
+use crate::ports::blobs::{BlobErrorKind, ByteRange, PutTerms};
 
 const CALLERS: u8 = 8;
 
@@ -52,6 +52,25 @@ pub async fn concurrent_puts_and_gets_never_mix(h: &Harness) {
     }));
     join(writers, readers).await;
     assert!((1..=CALLERS).contains(&h.read(&key).await.expect("a blob")[0]));
+}
+
+/// Of many that must be the first under one key, one is, and the others are told.
+pub async fn of_concurrent_first_puts_one_is_stored(h: &Harness) {
+    let key = h.key("first");
+    let bytes = |writer: u8| vec![writer; 100_000];
+    let outcomes = join_all((1..=CALLERS).map(|writer| {
+        let (key, bytes) = (&key, bytes(writer));
+        async move {
+            let terms = PutTerms { only_if_absent: true, ..exact_terms(&bytes) };
+            let outcome = h.blobs.put(key, &terms, pieces(&bytes, 10_000)).await;
+            outcome.map(|_| writer).map_err(|error| error.kind)
+        }
+    }))
+    .await;
+    let (stored, refused): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
+    assert!(refused.iter().all(|outcome| *outcome == Err(BlobErrorKind::Exists)), "{refused:?}");
+    assert_eq!(stored.len(), 1, "{stored:?}");
+    h.assert_holds(&key, &bytes(stored[0].expect("a writer"))).await;
 }
 
 /// Puts of different keys do not hinder one another.

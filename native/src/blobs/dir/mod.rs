@@ -21,33 +21,27 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use aws_lc_rs::digest::{SHA256, digest};
-use portico_core::blob_urls;
 use portico_core::http::body::Body;
 use portico_core::ports::blobs::{
-    Blob, BlobError, BlobErrorKind, BlobInfo, BlobKey, Blobs, ByteRange, Presigned, PresignedGetAnswer,
-    PresignedPutTerms, PutTerms,
+    Blob, BlobError, BlobErrorKind, BlobInfo, BlobKey, Blobs, ByteRange, PutTerms,
 };
-use portico_core::secret::SecretKey;
-use portico_core::time::Timestamp;
 
 use crate::files::{create_private_dir, sync_dir};
 
-/// Blobs in a folder. Their presigned URLs are the app's own (see [`blob_urls`]).
+/// Blobs in a folder.
 pub struct DirBlobs {
     folder: Folder,
-    signing_key: SecretKey,
 }
 
 impl DirBlobs {
-    /// Opens the folder, which is created for its owner alone, and removes what never was completed. URLs are signed
-    /// with the key, which is the app's.
+    /// Opens the folder, which is created for its owner alone, and removes what never was completed.
     ///
     /// # Errors
     /// When the folder cannot be created, read or written.
-    pub fn open(root: PathBuf, signing_key: SecretKey) -> io::Result<Self> {
+    pub fn open(root: PathBuf) -> io::Result<Self> {
         let folder = Folder { root: root.into() };
         folder.prepare()?;
-        Ok(Self { folder, signing_key })
+        Ok(Self { folder })
     }
 }
 
@@ -68,24 +62,6 @@ impl Blobs for DirBlobs {
     async fn delete(&self, key: &BlobKey) -> Result<(), BlobError> {
         let path = self.folder.blob(key);
         blocking(move || remove(&path).map_err(unavailable("a file cannot be removed"))).await
-    }
-
-    async fn presign_put(
-        &self,
-        key: &BlobKey,
-        terms: &PresignedPutTerms,
-        expires_at: Timestamp,
-    ) -> Result<Presigned, BlobError> {
-        blob_urls::presign_put(&self.signing_key, key, terms, expires_at)
-    }
-
-    async fn presign_get(
-        &self,
-        key: &BlobKey,
-        answer: &PresignedGetAnswer,
-        expires_at: Timestamp,
-    ) -> Result<Presigned, BlobError> {
-        Ok(blob_urls::presign_get(&self.signing_key, key, answer, expires_at))
     }
 }
 

@@ -1,12 +1,12 @@
 //! A blob on its way in: to a temporary file, buffer by buffer, then on the disk, then in place.
 
-use std::io::Write;
-use std::path::Path;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 use bytes::BytesMut;
 use portico_core::http::body::Body;
 use portico_core::ports::blobs::{BlobError, BlobInfo, BlobKey, PutTerms};
-use portico_core::ports::blobs_ext::{Intake, next_piece};
+use portico_core::ports::blobs_ext::{Intake, exists, next_piece};
 use tempfile::NamedTempFile;
 
 use super::{Folder, blocking, record, unavailable};
@@ -21,8 +21,9 @@ pub(super) async fn put(
     terms: &PutTerms,
     mut body: Body,
 ) -> Result<BlobInfo, BlobError> {
-    let (intake, incoming) = (Intake::new(terms)?, folder.incoming());
-    let mut partial = blocking(move || Partial::create(&incoming, intake)).await?;
+    let (intake, incoming, path) = (Intake::new(terms)?, folder.incoming(), folder.blob(key));
+    let place = if terms.only_if_absent { Place::Free(path) } else { Place::Any(path) };
+    let mut partial = blocking(move || Partial::create(&incoming, intake, place)).await?;
     let mut buffer = BytesMut::new();
     let received = loop {
         match fill(&mut body, &mut buffer).await {
@@ -31,11 +32,11 @@ pub(super) async fn put(
             Err(error) => break Err(error),
         }
     };
-    let (key, path) = (key.clone(), folder.blob(key));
+    let key = key.clone();
     // What was not received whole is removed when `partial` is dropped: there, too, where it may take its time.
     blocking(move || {
         received?;
-        partial.publish(&key, &path)
+        partial.publish(&key)
     })
     .await
 }
@@ -49,17 +50,52 @@ async fn fill(body: &mut Body, buffer: &mut BytesMut) -> Result<(), BlobError> {
     Ok(())
 }
 
+/// Where a file is to come.
+enum Place {
+    /// Here, whatever is there.
+    Any(PathBuf),
+    /// Here, if nothing is there.
+    Free(PathBuf),
+}
+
+impl Place {
+    fn path(&self) -> &Path {
+        let (Self::Any(path) | Self::Free(path)) = self;
+        path
+    }
+
+    fn is_taken(&self) -> bool {
+        matches!(self, Self::Free(path) if path.exists())
+    }
+
+    fn take(&self, file: NamedTempFile) -> Result<(), BlobError> {
+        let placed = match self {
+            Self::Any(path) => file.persist(path),
+            Self::Free(path) => file.persist_noclobber(path),
+        };
+        placed.map(drop).map_err(|error| match error.error.kind() {
+            io::ErrorKind::AlreadyExists => exists(),
+            _ => unavailable("a file cannot be put in place")(error.error),
+        })
+    }
+}
+
 /// A temporary file, and what has gone into it. Dropped, it is removed.
 struct Partial {
     file: NamedTempFile,
     intake: Intake,
+    place: Place,
 }
 
 impl Partial {
-    fn create(folder: &Path, intake: Intake) -> Result<Self, BlobError> {
+    fn create(folder: &Path, intake: Intake, place: Place) -> Result<Self, BlobError> {
+        // Told before the body comes, though only the rename decides.
+        if place.is_taken() {
+            return Err(exists());
+        }
         // Mode 0600 from the start.
         let file = NamedTempFile::new_in(folder).map_err(unavailable("a file cannot be created"))?;
-        Ok(Self { file, intake })
+        Ok(Self { file, intake, place })
     }
 
     /// Gives the buffer back, empty.
@@ -70,13 +106,13 @@ impl Partial {
         Ok((self, buffer))
     }
 
-    fn publish(mut self, key: &BlobKey, path: &Path) -> Result<BlobInfo, BlobError> {
+    fn publish(mut self, key: &BlobKey) -> Result<BlobInfo, BlobError> {
         let info = self.intake.finish()?;
         let record = record::encode(key, &info).map_err(unavailable("a file cannot be described"))?;
         self.file.write_all(&record).map_err(unavailable("a file cannot be written"))?;
         self.file.as_file().sync_all().map_err(unavailable("a file cannot be brought to the disk"))?;
-        let placed = self.file.persist(path).map_err(|error| error.error);
-        placed.map_err(unavailable("a file cannot be put in place"))?;
+        self.place.take(self.file)?;
+        let path = self.place.path();
         sync_dir(path.parent().unwrap_or(path))
             .map_err(unavailable("a folder cannot be brought to the disk"))?;
         Ok(info)
