@@ -14,6 +14,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use portico_core::config::VARIABLES;
 
+use crate::backup::Wish;
+
 /// The user backend of an app: accounts, sign-in, sessions, verification codes, notifications.
 ///
 /// Without a command it serves. It is configured by environment variables, which a file `.env` in the working
@@ -36,20 +38,25 @@ enum Command {
     /// Manage the keys that sign access tokens
     #[command(subcommand)]
     Keys(KeysCommand),
-    /// Check configuration, keys, data directory, database, mail and clock, and say what to do
+    /// Check configuration, keys, data directory, database, files, mail and clock, and say what to do
     Doctor,
-    /// Copy the database into a file, consistently, even while Portico serves
+    /// Copy database and files into a folder, consistently, even while Portico serves
+    ///
+    /// The folder has its name only once all of it is verified and on the disk. What is not in it: keys and `.env`.
     Backup {
-        /// The file to write; it must not exist
-        file: PathBuf,
+        /// The folder to make; it must not exist
+        to: PathBuf,
     },
-    /// Put a backup in place of the database; Portico must be stopped
+    /// Put a backup in place of database and files; Portico must be stopped
     Restore {
-        /// A file that `portico backup` wrote
-        file: PathBuf,
-        /// Replace a database that is there
+        /// What `portico backup` wrote: a folder, or a file of the database alone
+        from: PathBuf,
+        /// Replace a database and files that are there; they are set aside
         #[arg(long)]
         force: bool,
+        /// Restore the rest of a backup in which files are missing or damaged
+        #[arg(long)]
+        incomplete: bool,
     },
 }
 
@@ -99,15 +106,14 @@ pub fn main() -> ExitCode {
         Command::Admin(AdminCommand::Create { username, email }) => admin::create(&username, &email),
         Command::Keys(KeysCommand::Generate { out, bits }) => keys::generate(&out, &bits),
         Command::Doctor => doctor::run(),
-        Command::Backup { file } => backup::backup(&file),
-        Command::Restore { file, force } => backup::restore(&file, force),
+        Command::Backup { to } => backup::backup(&to),
+        Command::Restore { from, force, incomplete } => backup::restore(&from, Wish { force, incomplete }),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure(message)) => {
             if !message.is_empty() {
-                // Without standard error there is nowhere left to complain.
-                let _written = writeln!(io::stderr(), "portico: {message}");
+                complain(message);
             }
             ExitCode::FAILURE
         }
@@ -117,6 +123,11 @@ pub fn main() -> ExitCode {
 /// Writes a line to standard output. That nobody reads it is no failure of the command.
 fn say(line: impl fmt::Display) {
     let _written = writeln!(io::stdout(), "{line}");
+}
+
+/// Writes a line to standard error; without one there is nowhere left to complain.
+fn complain(line: impl fmt::Display) {
+    let _written = writeln!(io::stderr(), "portico: {line}");
 }
 
 /// The variables, for `--help`.

@@ -3,6 +3,7 @@
 //!
 //! # Where things are
 //! - [`cli`]: what the program can be asked to do · [`env`]: its settings · [`host`]: the app put together
+//! - [`backup`]: copies of database and files, and putting them back
 //! - [`server`]: HTTP · [`dev`]: the development outbox · [`telemetry`]: logs and metrics
 //! - the ports: [`store`], [`blobs`], [`mail`], [`sms`], [`http_client`], [`limiter`], [`signer`] (with [`keys`]), [`hasher`],
 //!   [`clock`], [`entropy`], [`background`]
@@ -10,6 +11,7 @@
 //! Nothing here decides what a request may do or what it is answered: that is core's alone.
 
 pub mod background;
+pub mod backup;
 pub mod blobs;
 pub mod cli;
 pub mod clock;

@@ -228,15 +228,15 @@ async fn a_backup_taken_while_serving_restores_everything_acknowledged_before() 
     };
     tokio::time::sleep(Duration::from_millis(200)).await;
     let before: Vec<Acknowledged> = told.lock().unwrap().users.clone();
-    let backup = folder.run(&["backup", "copy.db"], &[], "").await;
+    let backup = folder.run(&["backup", "copy"], &[], "").await;
     assert!(backup.success, "{}", backup.text);
     stop.store(true, Ordering::SeqCst);
     writer.await.unwrap();
-    let again = folder.run(&["backup", "copy.db"], &[], "").await;
+    let again = folder.run(&["backup", "copy"], &[], "").await;
     assert!(!again.success && again.text.contains("exists"), "{}", again.text);
 
     let elsewhere = [("DATA_DIR", "restored")];
-    let restored = folder.run(&["restore", "copy.db"], &elsewhere, "").await;
+    let restored = folder.run(&["restore", "copy"], &elsewhere, "").await;
     assert!(restored.success, "{}", restored.text);
     let second = folder.serve(&elsewhere).await;
     assert!(!before.is_empty());
@@ -246,10 +246,10 @@ async fn a_backup_taken_while_serving_restores_everything_acknowledged_before() 
         let body = json!({ "refresh_token": user.refresh });
         assert_eq!(second.post("/v1/sessions/refresh", &body).await.unwrap().0, 200, "{}", user.username);
     }
-    let in_use = folder.run(&["restore", "copy.db", "--force"], &elsewhere, "").await;
+    let in_use = folder.run(&["restore", "copy", "--force"], &elsewhere, "").await;
     assert!(!in_use.success, "{}", in_use.text);
     second.stop().await;
-    let occupied = folder.run(&["restore", "copy.db"], &elsewhere, "").await;
+    let occupied = folder.run(&["restore", "copy"], &elsewhere, "").await;
     assert!(!occupied.success && occupied.text.contains("exists"), "{}", occupied.text);
     server.stop().await;
 }

@@ -1,5 +1,7 @@
 //! `portico doctor`: everything that can be checked before serving, a line each.
 
+mod files;
+
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -15,9 +17,7 @@ use crate::files::create_private_dir;
 use crate::host::OUTBOX;
 use crate::keys::KeySource;
 use crate::mail::smtp::SmtpMailer;
-
-/// The database's name within the data directory.
-const DATABASE: &str = "portico.db";
+use crate::store::sqlite::{DATABASE, is_interrupted};
 
 /// Below this the database soon cannot grow.
 const LITTLE_SPACE_MIB: u64 = 512;
@@ -54,6 +54,7 @@ fn check(report: &mut Report, settings: &Settings, host: Host) -> Result<(), Fai
     report.add("data", check_data_dir(&host.data_dir));
     report.add("space", check_space(&host.data_dir));
     report.add("database", check_database(&host.data_dir));
+    report.add("files", files::check(&host.data_dir));
     report.add("mail", small_runtime()?.block_on(check_mail(host.mail, &host.data_dir)));
     report.add("sms", check_sms(host.sms));
     report.add("clock", check_clock(&host.data_dir));
@@ -113,6 +114,9 @@ fn check_space(path: &Path) -> Finding {
 /// Reads the database as it is, in use or not; opening it as the server does might change it.
 fn check_database(data_dir: &Path) -> Finding {
     let file = data_dir.join(DATABASE);
+    if is_interrupted(data_dir) {
+        return Wrong(format!("a restore into {} was interrupted; run it again", data_dir.display()));
+    }
     let Ok(metadata) = file.metadata() else {
         return Fine(format!("created at first start: {}", file.display()));
     };

@@ -9,6 +9,7 @@
 //!
 //! No file is touched on the runtime's own threads, and no body is ever held but for one buffer.
 
+pub mod inventory;
 mod reading;
 mod record;
 mod writing;

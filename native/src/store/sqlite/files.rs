@@ -9,7 +9,7 @@ use std::{
 use super::error::DatabaseError;
 
 /// The database's name within the data directory.
-pub(super) const DATABASE: &str = "portico.db";
+pub const DATABASE: &str = "portico.db";
 
 const LOCK: &str = "portico.lock";
 

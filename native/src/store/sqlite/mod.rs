@@ -9,6 +9,7 @@ mod commits;
 mod connection;
 mod error;
 mod files;
+mod listing;
 mod migrate;
 mod readers;
 mod schema;
@@ -31,13 +32,15 @@ use portico_core::{
 };
 
 pub use self::{
-    backup::{backup, restore_from},
+    backup::{Restoration, amend, backup, is_interrupted, replaced_at, restore_from},
     error::DatabaseError,
+    files::DATABASE,
+    listing::Listing,
     writer::WriterCounts,
 };
 use self::{
     connection::open_writer,
-    files::{DATABASE, DirLock, sync_parent},
+    files::{DirLock, sync_parent},
     readers::Readers,
     writer::{Prepared, Writer},
 };
