@@ -136,7 +136,7 @@ fn doctor_has_a_line_for_each_check() {
     let folder = tempfile::tempdir().unwrap();
     let (output, text) = run(folder.path(), &["doctor"], &[]);
     assert!(output.status.success(), "{text}");
-    for check in ["configuration", "keys", "data", "space", "database", "mail", "sms", "clock"] {
+    for check in ["configuration", "keys", "data", "space", "database", "files", "mail", "sms", "clock"] {
         assert!(text.lines().any(|line| line.starts_with("ok ") && line.contains(check)), "{check}: {text}");
     }
     std::fs::write(folder.path().join("data/portico.db"), vec![7; 8192]).unwrap();
@@ -212,14 +212,14 @@ fn the_server_answers_within_its_limits() {
 fn a_backup_is_restored() {
     let folder = tempfile::tempdir().unwrap();
     let server = Serving::start(folder.path(), &[]);
-    let (output, text) = run(folder.path(), &["backup", "copy.db"], &[]);
+    let (output, text) = run(folder.path(), &["backup", "copy"], &[]);
     assert!(output.status.success(), "{text}");
-    let (output, text) = run(folder.path(), &["restore", "copy.db", "--force"], &[]);
+    let (output, text) = run(folder.path(), &["restore", "copy", "--force"], &[]);
     assert!(!output.status.success() && text.contains("in use"), "{text}");
     stop(server);
-    let (output, text) = run(folder.path(), &["restore", "copy.db"], &[]);
+    let (output, text) = run(folder.path(), &["restore", "copy"], &[]);
     assert!(!output.status.success() && text.contains("exists"), "{text}");
-    let (output, text) = run(folder.path(), &["restore", "copy.db", "--force"], &[]);
+    let (output, text) = run(folder.path(), &["restore", "copy", "--force"], &[]);
     assert!(output.status.success(), "{text}");
     stop(Serving::start(folder.path(), &[]));
 }

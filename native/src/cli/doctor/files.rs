@@ -11,7 +11,7 @@ use portico_core::files::repo;
 use portico_core::schema::FILES;
 
 use super::Finding::{self, Fine, Warning, Wrong};
-use crate::backup::{Amount, Damage, RESTORING, is_of, is_ready};
+use crate::backup::{Amount, BackupError, Damage, RESTORING, is_of, is_ready};
 use crate::blobs::dir::inventory::{self, Inventory, Name};
 use crate::cli::backup::{shown, size};
 use crate::host;
@@ -38,23 +38,28 @@ pub(super) fn check(data_dir: &Path) -> Finding {
     if !data_dir.join(DATABASE).exists() {
         return Fine("none yet".to_owned());
     }
+    // What is wrong with the database as a whole is told in its own line.
+    let listing = match Listing::open(&data_dir.join(DATABASE)) {
+        Ok(listing) => listing,
+        Err(error) => return Warning(format!("not checked: {error}")),
+    };
     let blobs = Inventory::of(data_dir.join(host::FILES));
-    match look(data_dir, &blobs) {
+    match look(&listing, &blobs) {
         Ok(found) => found.finding(data_dir),
-        Err(reason) => Wrong(format!("{} cannot be checked: {reason}", blobs.root().display())),
+        Err(error) => Wrong(format!("{} cannot be checked: {error}", blobs.root().display())),
     }
 }
 
-fn look(data_dir: &Path, blobs: &Inventory) -> Result<Found, String> {
-    let listing = Listing::open(&data_dir.join(DATABASE)).map_err(|error| error.to_string())?;
+fn look(listing: &Listing, blobs: &Inventory) -> Result<Found, BackupError> {
     let (mut found, mut names) = (Found::default(), Vec::new());
-    let visited = listing.each(&FILES, |file: File| {
+    listing.each(&FILES, |file: File| {
         names.extend(file.blob_key().map(|key| inventory::name(&key)));
-        if is_ready(&file) { found.add(&listing, blobs, &file) } else { Ok(()) }
-    });
-    visited.map_err(|error: DatabaseError| error.to_string())?;
+        if is_ready(&file) { found.add(listing, blobs, &file) } else { Ok(()) }
+    })?;
     names.sort_unstable();
-    found.add_orphans(blobs, &names).map_err(|error| error.to_string())?;
+    found
+        .add_orphans(blobs, &names)
+        .map_err(|source| BackupError::Io { path: blobs.root().to_owned(), source })?;
     Ok(found)
 }
 
