@@ -16,6 +16,7 @@
 //! - [`auth`]: tokens, passwords, keys, access rules · [`schema`]: tables and indexes · [`error`]: failures and the
 //!   answers they become · [`config`]: settings
 //! - [`blob_urls`]: presigned URLs of blobs that the host serves itself
+//! - [`dynamo`]: the store in DynamoDB, all but the transport
 //! - [`memory`]: a reference implementation of every port · `conformance`: what every implementation must pass
 //!
 //! # What is deliberately absent
@@ -31,6 +32,7 @@ pub mod config;
 pub mod conformance;
 pub mod description;
 pub mod devices;
+pub mod dynamo;
 pub mod error;
 pub mod files;
 pub mod health;

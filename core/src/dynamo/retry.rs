@@ -1,0 +1,236 @@
+//! Asking again: what passes is tried again until a deadline, after random pauses that double.
+//!
+//! A transaction is the same request each time, its token included, and so applied once. For a single write nothing
+//! says whether an attempt without an answer was applied: [`Refusal::uncertain`] tells the store to look.
+
+use super::{
+    client::{Answer, DynamoClient, Failure},
+    failure::{Meaning, meaning},
+    json,
+    request::Request,
+};
+use crate::{
+    ports::{
+        clock::Clock,
+        entropy::Entropy,
+        store::{StoreError, StoreErrorKind},
+    },
+    time::Timestamp,
+};
+
+/// How long a request is tried, in milliseconds; the last attempt may end later.
+pub const DEADLINE_MS: u64 = 10_000;
+
+/// The longest first pause, in milliseconds.
+const FIRST_PAUSE_MS: u64 = 25;
+
+/// The longest pause, in milliseconds.
+const LONGEST_PAUSE_MS: u64 = 2_000;
+
+/// Sends requests, again if need be.
+#[derive(Clone, Copy, Debug)]
+pub struct Sender<'ports> {
+    /// Sends once.
+    pub client: &'ports dyn DynamoClient,
+    /// Tells the time and pauses.
+    pub clock: &'ports dyn Clock,
+    /// Makes the pauses random, so that callers that failed together do not return together.
+    pub entropy: &'ports dyn Entropy,
+}
+
+/// The last failure of a request that was given up.
+#[derive(Debug)]
+pub struct Refusal {
+    /// What the last attempt brought.
+    pub failure: Failure,
+    /// What it means.
+    pub meaning: Meaning,
+    /// Whether an attempt before the last may have been applied.
+    pub uncertain: bool,
+}
+
+impl Sender<'_> {
+    /// Sends a request until there is an answer, a failure that does not pass, or no time left.
+    ///
+    /// # Errors
+    /// The last failure.
+    pub async fn send(&self, request: &Request) -> Result<Answer, Refusal> {
+        let (start, mut attempt, mut slept, mut uncertain) = (self.clock.now(), 0, 0, false);
+        loop {
+            let failure = match self.client.send(request).await {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => failure,
+            };
+            let meaning = meaning(&failure);
+            let pause = self.pause(attempt);
+            let passes = matches!(meaning, Meaning::Throttled | Meaning::Unavailable);
+            if !passes || self.elapsed(start).max(slept) + pause > DEADLINE_MS {
+                return Err(Refusal { failure, meaning, uncertain });
+            }
+            tracing::debug!(target = json::target(request), attempt, pause, %failure, "DynamoDB is asked again");
+            uncertain |= failure.may_have_applied();
+            self.clock.sleep(pause).await;
+            slept += pause;
+            attempt += 1;
+        }
+    }
+
+    /// Full jitter: up to a bound that doubles. Without entropy, the bound itself.
+    fn pause(&self, attempt: u32) -> u64 {
+        let longest = FIRST_PAUSE_MS.saturating_mul(1 << attempt.min(16)).min(LONGEST_PAUSE_MS);
+        let mut random = [0; 8];
+        match self.entropy.fill(&mut random) {
+            Ok(()) => u64::from_be_bytes(random) % longest + 1,
+            Err(_) => longest,
+        }
+    }
+
+    fn elapsed(&self, start: Timestamp) -> u64 {
+        u64::try_from(self.clock.now().as_millis().saturating_sub(start.as_millis())).unwrap_or(0)
+    }
+}
+
+impl Refusal {
+    /// That it is not known whether what was asked for was done.
+    #[must_use]
+    pub fn unknown(self) -> StoreError {
+        StoreError::new(StoreErrorKind::Unavailable, "DynamoDB gave no answer; a write may have been applied")
+            .caused_by(self.failure)
+    }
+}
+
+impl From<Refusal> for StoreError {
+    fn from(refusal: Refusal) -> Self {
+        let (kind, detail) = match refusal.meaning {
+            Meaning::Conflict { write } => return Self::conflict(write).caused_by(refusal.failure),
+            _ if refusal.uncertain => return refusal.unknown(),
+            Meaning::Throttled => (StoreErrorKind::Throttled, "DynamoDB asks for patience"),
+            Meaning::Unavailable => (StoreErrorKind::Unavailable, "DynamoDB does not answer"),
+            Meaning::Permanent(advice) => (StoreErrorKind::Unexpected, advice),
+        };
+        Self::new(kind, detail).caused_by(refusal.failure)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::executor::block_on;
+
+    use super::*;
+    use crate::{
+        dynamo::{
+            request::{GetItem, TableName},
+            script::{RestlessClock, Script, code, cut},
+        },
+        memory::entropy::SeededEntropy,
+        ports::entropy::EntropyError,
+    };
+
+    fn request() -> Request {
+        Request::DescribeTable(TableName { table_name: "t".into() })
+    }
+
+    fn send(script: &Script, clock: &RestlessClock) -> Result<Answer, Refusal> {
+        let entropy = SeededEntropy::new(1);
+        block_on(Sender { client: script, clock, entropy: &entropy }.send(&request()))
+    }
+
+    #[test]
+    fn what_passes_is_asked_again_unchanged() {
+        let script = Script::new([
+            Err(code("ThrottlingException")),
+            Err(Failure::refused(500, None, "")),
+            Err(cut()),
+            Ok(Answer::Done),
+        ]);
+        let clock = RestlessClock::default();
+        assert_eq!(send(&script, &clock).unwrap(), Answer::Done);
+        assert_eq!(script.requests(), vec![request(); 4]);
+        let pauses = clock.pauses();
+        assert!(
+            pauses.iter().zip([25, 50, 100]).all(|(pause, longest)| (1..=longest).contains(pause)),
+            "{pauses:?}"
+        );
+    }
+
+    #[test]
+    fn what_does_not_pass_is_not_asked_again() {
+        for name in ["ValidationException", "AccessDeniedException", "ConditionalCheckFailedException"] {
+            let script = Script::new([Err(code(name))]);
+            send(&script, &RestlessClock::default()).unwrap_err();
+            assert_eq!(script.requests().len(), 1, "{name}");
+        }
+    }
+
+    #[test]
+    fn it_gives_up_at_the_deadline() {
+        for (failure, kind) in [
+            ((|| code("ThrottlingException")) as fn() -> Failure, StoreErrorKind::Throttled),
+            (cut, StoreErrorKind::Unavailable),
+            (|| Failure::unanswered("no connection", false), StoreErrorKind::Unavailable),
+        ] {
+            let script = Script::answering(move |_| Err(failure()));
+            let clock = RestlessClock::default();
+            let refusal = send(&script, &clock).unwrap_err();
+            assert_eq!(StoreError::from(refusal).kind, kind);
+            let slept: u64 = clock.pauses().iter().sum();
+            assert!((DEADLINE_MS - LONGEST_PAUSE_MS..=DEADLINE_MS).contains(&slept), "{slept}");
+            assert!(script.requests().len() < 40);
+        }
+    }
+
+    #[test]
+    fn slow_attempts_count_against_the_deadline() {
+        let clock = std::sync::Arc::new(RestlessClock::default());
+        let attempt = clock.clone();
+        let script = Script::answering(move |_| {
+            attempt.advance_ms(4_000);
+            Err(cut())
+        });
+        send(&script, &clock).unwrap_err();
+        assert_eq!(script.requests().len(), 3);
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_does_not_prolong_it() {
+        let clock = std::sync::Arc::new(RestlessClock::default());
+        let attempt = clock.clone();
+        let script = Script::answering(move |_| {
+            attempt.advance_ms(-60_000);
+            Err(cut())
+        });
+        send(&script, &clock).unwrap_err();
+        assert!(script.requests().len() < 40);
+    }
+
+    #[test]
+    fn without_entropy_pauses_are_the_longest() {
+        #[derive(Debug)]
+        struct None;
+        impl Entropy for None {
+            fn fill(&self, _: &mut [u8]) -> Result<(), EntropyError> {
+                Err(EntropyError("none".into()))
+            }
+        }
+        let script = Script::new([Err(cut()), Err(cut()), Ok(Answer::Item(Option::None))]);
+        let clock = RestlessClock::default();
+        let get = GetItem { table_name: "t".into(), key: Default::default(), consistent_read: true };
+        let sender = Sender { client: &script, clock: &clock, entropy: &None };
+        block_on(sender.send(&Request::GetItem(get))).unwrap();
+        assert_eq!(clock.pauses(), [25, 50]);
+    }
+
+    #[test]
+    fn after_an_attempt_without_answer_the_outcome_is_unknown() {
+        let script = Script::new([Err(cut()), Err(code("AccessDeniedException"))]);
+        let refusal = send(&script, &RestlessClock::default()).unwrap_err();
+        assert!(refusal.uncertain);
+        assert_eq!(StoreError::from(refusal).kind, StoreErrorKind::Unavailable);
+        let script = Script::new([Err(code("ThrottlingException")), Err(code("AccessDeniedException"))]);
+        let refusal = send(&script, &RestlessClock::default()).unwrap_err();
+        assert!(!refusal.uncertain);
+        let error = StoreError::from(refusal);
+        assert_eq!(error.kind, StoreErrorKind::Unexpected);
+        assert!(error.detail.contains("credentials"), "{error}");
+    }
+}
