@@ -1,6 +1,7 @@
 //! Attribute values as DynamoDB types them, and JSON values as such.
 //!
-//! What DynamoDB would refuse, or give back as another value, is not translated: [`super::item`] keeps it as text.
+//! What DynamoDB would refuse, or give back as another value, is not translated: [`super::item`] keeps it as
+//! text.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -59,7 +60,8 @@ impl AttributeValue {
         Self::N(number.into().to_string())
     }
 
-    /// The attribute value that comes back as this JSON value; `None` if there is none, or none that DynamoDB accepts.
+    /// The attribute value that comes back as this JSON value; `None` if there is none, or none that DynamoDB
+    /// accepts.
     #[must_use]
     pub fn from_json(value: &Value) -> Option<Self> {
         Self::nested(value, 0)
@@ -88,8 +90,8 @@ impl AttributeValue {
         })
     }
 
-    /// The JSON value of an attribute value. Sets become arrays and bytes base64 (RFC 4648, section 4): only older
-    /// systems wrote those.
+    /// The JSON value of an attribute value. Sets become arrays and bytes base64 (RFC 4648, section 4): only
+    /// older systems wrote those.
     ///
     /// # Errors
     /// [`NotANumber`] for a number that is none.
@@ -134,8 +136,8 @@ pub fn is_name(name: &str) -> bool {
     !name.is_empty() && name.len() <= MAX_NAME_BYTES
 }
 
-/// Whether DynamoDB gives a number back as it is. It keeps no difference between `1.0` and `1`, and magnitudes from
-/// 1e-130 to below 1e126; the digits of a double always fit.
+/// Whether DynamoDB gives a number back as it is. It keeps no difference between `1.0` and `1`, and
+/// magnitudes from 1e-130 to below 1e126; the digits of a double always fit.
 fn kept(number: &Number) -> bool {
     const BEYOND_INTEGERS: f64 = 18_446_744_073_709_551_616.0; // 2^64
     if number.is_i64() || number.is_u64() {

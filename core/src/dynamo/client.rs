@@ -95,7 +95,8 @@ pub struct Failure {
     pub status: Option<u16>,
     /// What happened, in words.
     pub message: String,
-    /// To a transaction that was cancelled: a code for each of its writes, `None` for those that are not at fault.
+    /// To a transaction that was cancelled: a code for each of its writes, `None` for those that are not at
+    /// fault.
     pub reasons: Vec<Option<String>>,
     /// Whether the request was, or may have been, received: `false` only if it surely was not.
     pub sent: bool,
@@ -121,10 +122,11 @@ impl Failure {
         Self { code: None, status: None, message: message.into(), reasons: Vec::new(), sent, source: None }
     }
 
-    /// Adds the reasons why a transaction was cancelled.
+    /// Adds the codes of the reasons why a transaction was cancelled, as DynamoDB gives them: one for each
+    /// write, `"None"` for those that are not at fault.
     #[must_use]
-    pub fn because(mut self, reasons: Vec<Option<String>>) -> Self {
-        self.reasons = reasons;
+    pub fn because(mut self, codes: impl IntoIterator<Item = Option<String>>) -> Self {
+        self.reasons = codes.into_iter().map(|code| code.filter(|code| code != "None")).collect();
         self
     }
 

@@ -1,8 +1,8 @@
 //! Conditions of the store as DynamoDB's condition expressions.
 //!
-//! An expired item is absent: where the table's items expire, that stands in the expression, because DynamoDB's own
-//! TTL removes them when it comes around to it. A comparison with an attribute that is missing or of another type is
-//! false, so that only numbers expire.
+//! An expired item is absent: where the table's items expire, that stands in the expression, because
+//! DynamoDB's own TTL removes them when it comes around to it. A comparison with an attribute that is missing
+//! or of another type is false, so that only numbers expire.
 
 use super::{
     attribute::AttributeValue,
@@ -68,7 +68,8 @@ fn about_key(table: &'static Table, condition_expression: String) -> ConditionEx
 fn unexpired(table: &'static Table, mut expression: ConditionExpression) -> ConditionExpression {
     if table.expires.is_some() {
         expression.condition_expression.push_str(
-            " AND (attribute_not_exists(#expires) OR NOT attribute_type(#expires, :number) OR #expires > :now)",
+            " AND (attribute_not_exists(#expires) OR NOT attribute_type(#expires, :number) \
+             OR #expires > :now)",
         );
         let number = AttributeValue::string("N");
         expression.expression_attribute_values.extend(named([(":number", number)]));

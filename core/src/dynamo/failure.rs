@@ -15,7 +15,8 @@ pub enum Meaning {
     Permanent(&'static str),
 }
 
-/// Codes that ask for patience. They come as `…Exception`, and without it as reasons in a cancelled transaction.
+/// Codes that ask for patience. They come as `…Exception`, and without it as reasons in a cancelled
+/// transaction.
 const PATIENCE: [&str; 9] = [
     "ProvisionedThroughputExceeded",
     "Throttling",
@@ -44,8 +45,8 @@ pub fn meaning(failure: &Failure) -> Meaning {
     }
 }
 
-/// The first write at fault speaks for all: one that failed behind one that was merely in the way of others might not
-/// be the first whose condition does not hold.
+/// The first write at fault speaks for all: one that failed behind one that was merely in the way of others
+/// might not be the first whose condition does not hold.
 fn of_cancellation(failure: &Failure) -> Meaning {
     let mut reasons = failure.reasons.iter().enumerate();
     match reasons.find_map(|(write, reason)| Some((write, reason.as_deref()?))) {
@@ -113,7 +114,7 @@ mod tests {
     fn cancelled(reasons: &[&str]) -> Meaning {
         let reasons = reasons.iter().map(|code| (!code.is_empty()).then(|| (*code).to_owned()));
         let code = Some("TransactionCanceledException".to_owned());
-        meaning(&Failure::refused(400, code, "").because(reasons.collect()))
+        meaning(&Failure::refused(400, code, "").because(reasons))
     }
 
     #[test]

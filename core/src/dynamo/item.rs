@@ -1,9 +1,9 @@
 //! Items as DynamoDB holds them: JSON members as attributes of their types, and two attributes of our own.
 //!
-//! What DynamoDB would refuse or change — an index attribute that is no string, `1.0`, a name without characters, an
-//! attribute with one of our own names, an item that weighs more in its types than as text — stands as JSON text in
-//! [`REST`]. Thus every item within [`MAX_ITEM_BYTES`](crate::ports::store::MAX_ITEM_BYTES) is stored, and comes back
-//! as it was.
+//! What DynamoDB would refuse or change — an index attribute that is no string, `1.0`, a name without
+//! characters, an attribute with one of our own names, an item that weighs more in its types than as text —
+//! stands as JSON text in [`REST`]. Thus every item within
+//! [`MAX_ITEM_BYTES`](crate::ports::store::MAX_ITEM_BYTES) is stored, and comes back as it was.
 
 use std::collections::BTreeMap;
 
@@ -20,8 +20,8 @@ use crate::{
     schema::Table,
 };
 
-/// The attribute that holds the version. Rows of an older system lack it. (`version` itself is an attribute of app
-/// versions.)
+/// The attribute that holds the version. Rows of an older system lack it. (`version` itself is an attribute
+/// of app versions.)
 pub const VERSION: &str = "_version";
 
 /// The attribute that holds, as the text of a JSON object, what the item's other attributes cannot.
@@ -43,7 +43,8 @@ pub fn key_attributes(key: &Key) -> Attributes {
     attributes
 }
 
-/// Whether DynamoDB can hold an item of this key at all: the parts that the table asks for, neither empty nor too long.
+/// Whether DynamoDB can hold an item of this key at all: the parts that the table asks for, neither empty nor
+/// too long.
 #[must_use]
 pub fn can_exist(key: &Key) -> bool {
     key.range.is_some() == key.table.range.is_some()
@@ -92,7 +93,8 @@ fn check_keys(table: &'static Table, item: &Item) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The attributes that are part of a key, of the table or an index, each with the bytes that it may have there.
+/// The attributes that are part of a key, of the table or an index, each with the bytes that it may have
+/// there.
 fn key_limits(table: &'static Table) -> impl Iterator<Item = (&'static str, usize)> {
     let hashes = table.indexes.iter().map(|index| index.hash).chain([table.hash]);
     let ranges = table.indexes.iter().filter_map(|index| index.range).chain(table.range);

@@ -1,7 +1,8 @@
 //! DynamoDB's JSON protocol (AWS JSON 1.0): requests to bytes, bytes to answers.
 //!
 //! An adapter posts [`encode`]'s bytes to the endpoint's `/` with [`target`] in the header `X-Amz-Target` and
-//! [`CONTENT_TYPE`], signed for the service `dynamodb`, and hands status and body of whatever comes to [`decode`].
+//! [`CONTENT_TYPE`], signed for the service `dynamodb`, and hands status and body of whatever comes to
+//! [`decode`].
 
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -80,8 +81,8 @@ fn refusal(status: u16, body: &[u8]) -> Failure {
     // The type comes as `namespace#Name`, sometimes as `Name:uri`.
     let code = error.kind.rsplit('#').next().and_then(|name| name.split(':').next());
     let code = code.filter(|name| !name.is_empty()).map(str::to_owned);
-    let reasons = error.reasons.into_iter().map(|reason| reason.code.filter(|code| code != "None"));
-    Failure::refused(status, code, error.message).because(reasons.collect())
+    let reasons = error.reasons.into_iter().map(|reason| reason.code);
+    Failure::refused(status, code, error.message).because(reasons)
 }
 
 #[derive(Deserialize)]

@@ -1,6 +1,7 @@
 //! Where a table of DynamoDB is not as the schema wants it, and what mends it.
 //!
-//! More than the schema wants (an index of an older system, say) is no mismatch. Nothing here changes a table.
+//! More than the schema wants (an index of an older system, say) is no mismatch. Nothing here changes a
+//! table.
 
 use std::fmt;
 

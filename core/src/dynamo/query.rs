@@ -1,7 +1,7 @@
 //! Pages of an index, or of a small table, as DynamoDB's `Query` and `Scan`.
 //!
-//! A position is DynamoDB's `LastEvaluatedKey` with its values, all strings. Expired items are left out of what was
-//! read, so that a page may be short.
+//! A position is DynamoDB's `LastEvaluatedKey` with its values, all strings. Expired items are left out of
+//! what was read, so that a page may be short.
 
 use serde_json::Value;
 

@@ -1,4 +1,5 @@
-//! The operations, in the shape and with the names of DynamoDB's API (version 2012-08-10); only what Portico asks.
+//! The operations, in the shape and with the names of DynamoDB's API (version 2012-08-10); only what Portico
+//! asks.
 //!
 //! Plain data: an adapter passes each field on. They serialise to the bodies of DynamoDB's JSON protocol.
 
@@ -34,6 +35,26 @@ pub enum Request {
     DescribeTimeToLive(TableName),
     /// Says by which attribute a table's items expire.
     UpdateTimeToLive(UpdateTimeToLive),
+}
+
+impl Request {
+    /// Whether it may change items or tables.
+    #[must_use]
+    pub fn writes(&self) -> bool {
+        match self {
+            Self::GetItem(_)
+            | Self::Query(_)
+            | Self::Scan(_)
+            | Self::DescribeTable(_)
+            | Self::DescribeTimeToLive(_) => false,
+            Self::PutItem(_)
+            | Self::DeleteItem(_)
+            | Self::TransactWriteItems(_)
+            | Self::CreateTable(_)
+            | Self::UpdateTable(_)
+            | Self::UpdateTimeToLive(_) => true,
+        }
+    }
 }
 
 /// A condition, its names and values apart from it.

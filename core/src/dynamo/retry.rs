@@ -1,7 +1,8 @@
 //! Asking again: what passes is tried again until a deadline, after random pauses that double.
 //!
-//! A transaction is the same request each time, its token included, and so applied once. For a single write nothing
-//! says whether an attempt without an answer was applied: [`Refusal::uncertain`] tells the store to look.
+//! A transaction is the same request each time, its token included, and so applied once. For a single write
+//! nothing says whether an attempt without an answer was applied: [`Refusal::uncertain`] tells the store to
+//! look.
 
 use super::{
     client::{Answer, DynamoClient, Failure},
@@ -45,7 +46,7 @@ pub struct Refusal {
     pub failure: Failure,
     /// What it means.
     pub meaning: Meaning,
-    /// Whether an attempt before the last may have been applied.
+    /// Whether it is a write of which an attempt before the last may have been applied.
     pub uncertain: bool,
 }
 
@@ -67,8 +68,9 @@ impl Sender<'_> {
             if !passes || self.elapsed(start).max(slept) + pause > DEADLINE_MS {
                 return Err(Refusal { failure, meaning, uncertain });
             }
-            tracing::debug!(target = json::target(request), attempt, pause, %failure, "DynamoDB is asked again");
-            uncertain |= failure.may_have_applied();
+            let operation = json::target(request);
+            tracing::debug!(operation, attempt, pause, %failure, "DynamoDB is asked again");
+            uncertain |= request.writes() && failure.may_have_applied();
             self.clock.sleep(pause).await;
             slept += pause;
             attempt += 1;
@@ -119,7 +121,7 @@ mod tests {
     use super::*;
     use crate::{
         dynamo::{
-            request::{GetItem, TableName},
+            request::{DeleteItem, GetItem},
             script::{RestlessClock, Script, code, cut},
         },
         memory::entropy::SeededEntropy,
@@ -127,7 +129,7 @@ mod tests {
     };
 
     fn request() -> Request {
-        Request::DescribeTable(TableName { table_name: "t".into() })
+        Request::DeleteItem(DeleteItem { table_name: "t".into(), key: Default::default(), condition: None })
     }
 
     fn send(script: &Script, clock: &RestlessClock) -> Result<Answer, Refusal> {
@@ -218,6 +220,16 @@ mod tests {
         let sender = Sender { client: &script, clock: &clock, entropy: &None };
         block_on(sender.send(&Request::GetItem(get))).unwrap();
         assert_eq!(clock.pauses(), [25, 50]);
+    }
+
+    #[test]
+    fn a_read_without_answer_changed_nothing() {
+        let script = Script::new([Err(cut()), Err(code("AccessDeniedException"))]);
+        let (clock, entropy) = (RestlessClock::default(), SeededEntropy::new(1));
+        let get = GetItem { table_name: "t".into(), key: Default::default(), consistent_read: true };
+        let sender = Sender { client: &script, clock: &clock, entropy: &entropy };
+        let refusal = block_on(sender.send(&Request::GetItem(get))).unwrap_err();
+        assert_eq!(StoreError::from(refusal).kind, StoreErrorKind::Unexpected);
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! How large DynamoDB counts an item. Its measure is not that of JSON: a small number weighs more, punctuation less.
+//! How large DynamoDB counts an item. Its measure is not that of JSON: a small number weighs more,
+//! punctuation less.
 //!
-//! Where the developer guide says "approximately" (numbers), the upper estimate is taken: nothing is larger than
-//! counted here.
+//! Where the developer guide says "approximately" (numbers), the upper estimate is taken: nothing is larger
+//! than counted here.
 
 use super::attribute::{AttributeValue, Attributes};
 
@@ -31,7 +32,8 @@ fn of_value(value: &AttributeValue) -> usize {
     }
 }
 
-/// One byte for two significant digits, one for the exponent, one for a sign, and one for a pair begun on either side.
+/// One byte for two significant digits, one for the exponent, one for a sign, and one for a pair begun on
+/// either side.
 fn of_number(text: &str) -> usize {
     let digits =
         text.bytes().take_while(|byte| !matches!(byte, b'e' | b'E')).filter(u8::is_ascii_digit).count();

@@ -1,9 +1,9 @@
 //! The store in DynamoDB.
 //!
-//! One write is one conditional `PutItem` or `DeleteItem`; several are one `TransactWriteItems`. A write that was
-//! applied although its answer was lost never shows as a conflict: a transaction carries a token that makes it
-//! idempotent, and a put is known by its version, which no other write has. A deletion leaves nothing to know it by;
-//! where that matters it goes as a transaction of one.
+//! One write is one conditional `PutItem` or `DeleteItem`; several are one `TransactWriteItems`. A write that
+//! was applied although its answer was lost never shows as a conflict: a transaction carries a token that
+//! makes it idempotent, and a put is known by its version, which no other write has. A deletion leaves
+//! nothing to know it by; where that matters it goes as a transaction of one.
 
 use std::sync::Arc;
 
@@ -15,11 +15,13 @@ use super::{
     expression::of_condition,
     failure::Meaning,
     item::{self, can_exist, key_attributes},
+    mismatch::Mismatch,
     names::TableNames,
     query,
     request::{ConditionCheck, DeleteItem, GetItem, PutItem, Request, TransactItem, TransactWriteItems},
     retry::{Refusal, Sender},
     size::{MAX_TRANSACTION_SIZE, of_attributes},
+    tables::{self, Prepared},
 };
 use crate::{
     memory::index::{Plan, is_expired, new_versions},
@@ -50,7 +52,7 @@ struct Action<'write> {
 }
 
 impl DynamoStore {
-    /// A store in the tables of these names, which [`super::tables::prepare`] makes.
+    /// A store in the tables of these names, which [`DynamoStore::prepare`] makes.
     #[must_use]
     pub fn new(
         client: Arc<dyn DynamoClient>,
@@ -61,8 +63,28 @@ impl DynamoStore {
         Self { client, clock, entropy, names }
     }
 
+    /// Makes the tables that are missing; see [`tables::prepare`].
+    ///
+    /// # Errors
+    /// As [`tables::prepare`].
+    pub async fn prepare(&self) -> Result<Prepared, StoreError> {
+        tables::prepare(self.sender(), &self.names).await
+    }
+
+    /// Compares the tables with the schema; see [`tables::inspect`].
+    ///
+    /// # Errors
+    /// As [`tables::inspect`].
+    pub async fn inspect(&self) -> Result<Vec<Mismatch>, StoreError> {
+        tables::inspect(self.sender(), &self.names).await
+    }
+
+    fn sender(&self) -> Sender<'_> {
+        Sender { client: &*self.client, clock: &*self.clock, entropy: &*self.entropy }
+    }
+
     async fn send(&self, request: &Request) -> Result<Answer, Refusal> {
-        Sender { client: &*self.client, clock: &*self.clock, entropy: &*self.entropy }.send(request).await
+        self.sender().send(request).await
     }
 
     /// Reads an item, expired or not.
@@ -93,8 +115,8 @@ impl DynamoStore {
         }
     }
 
-    /// Says whether it was an earlier attempt of the same put that made its condition fail. If the item has another
-    /// version, nobody knows: a later write may have replaced ours.
+    /// Says whether it was an earlier attempt of the same put that made its condition fail. If the item has
+    /// another version, nobody knows: a later write may have replaced ours.
     async fn recognise(&self, action: Action<'_>, refusal: Refusal) -> Result<(), StoreError> {
         match self.read(action.write.key()).await? {
             Some(stored) if stored.version == action.version => Ok(()),
@@ -208,7 +230,8 @@ impl Store for DynamoStore {
     }
 }
 
-/// Whether a deletion may be asked for again without knowing whether it was applied: its condition holds still.
+/// Whether a deletion may be asked for again without knowing whether it was applied: its condition holds
+/// still.
 fn is_repeatable(when: Condition) -> bool {
     matches!(when, Condition::Always | Condition::Absent)
 }

@@ -37,7 +37,7 @@ pub struct Prepared {
 /// Makes the tables that are missing, waits until they are ready, and compares all with the schema.
 ///
 /// # Behavior
-/// - A table that exists is not changed, nor is one that another instance makes at the same moment made twice.
+/// - A table that exists is not changed; one that another instance makes at the same moment is awaited.
 /// - On demand (`PAY_PER_REQUEST`), indexes with whole items, TTL on the attribute that the schema names.
 ///
 /// # Errors
