@@ -66,11 +66,10 @@ pub async fn upload(app: &Arc<App>, mut request: Request) -> Result<Reply, Error
     let (key, terms) = verify_put(secret, path, |name| request.query(name), app.now())?;
     check_headers(&request.headers, &terms)?;
     let terms = PutTerms {
-        content_type: terms.content_type,
-        max_length: terms.length,
         length: Some(terms.length),
         sha256: terms.sha256,
         only_if_absent: true,
+        ..PutTerms::up_to(terms.length, terms.content_type)
     };
     let info = app.ports.blobs.put(&key, &terms, request.take_body()).await.map_err(refuse)?;
     let mut reply = Response::new(Body::empty());

@@ -19,7 +19,6 @@ use portico_core::memory::entropy::SeededEntropy;
 use portico_core::ports::blobs::{Blobs, PutTerms};
 use portico_core::ports::store::Condition;
 use portico_core::ports::store_ext::{self, StoreExt};
-use portico_core::secret::SecretKey;
 use portico_core::time::Timestamp;
 use tempfile::TempDir;
 
@@ -34,7 +33,7 @@ impl Data {
     fn open(dir: PathBuf) -> Self {
         let store =
             SqliteStore::open(&dir, Arc::new(ManualClock::default()), Arc::new(SeededEntropy::new(1)));
-        let blobs = DirBlobs::open(dir.join("files"), SecretKey::new([5; 32])).unwrap();
+        let blobs = DirBlobs::open(dir.join("files")).unwrap();
         Self { store: store.unwrap(), dir, blobs }
     }
 
@@ -50,7 +49,7 @@ impl Data {
 
     async fn put(&self, file: &File, bytes: Vec<u8>) -> File {
         let length = Some(bytes.len() as u64);
-        let terms = PutTerms { content_type: "text/plain".into(), max_length: 1 << 30, length, sha256: None };
+        let terms = PutTerms { length, ..PutTerms::up_to(1 << 30, "text/plain") };
         let info = self.blobs.put(&file.blob_key().unwrap(), &terms, Body::from(bytes)).await.unwrap();
         let hash = base16ct::lower::encode_string(&info.sha256.unwrap());
         File { size: info.length, hash, ..file.clone() }

@@ -49,13 +49,7 @@ fn key(text: &str) -> BlobKey {
 }
 
 fn terms() -> PutTerms {
-    PutTerms {
-        content_type: "text/plain".into(),
-        max_length: 1 << 30,
-        length: None,
-        sha256: None,
-        only_if_absent: false,
-    }
+    PutTerms::up_to(1 << 30, "text/plain")
 }
 
 async fn put(blobs: &DirBlobs, key: &BlobKey, bytes: &[u8]) {

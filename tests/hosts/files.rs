@@ -396,13 +396,7 @@ async fn other_bytes_than_announced_are_not_completed() {
 /// Stores bytes as an object store would that was written to by URL.
 async fn put_behind(lab: &Lab, object: &str, bytes: &'static str) {
     use portico_core::ports::blobs::{BlobKey, PutTerms};
-    let terms = PutTerms {
-        content_type: "text/plain".to_owned(),
-        max_length: 100,
-        length: None,
-        sha256: None,
-        only_if_absent: false,
-    };
+    let terms = PutTerms::up_to(100, "text/plain");
     lab.ports.blobs.put(&BlobKey::parse(object).unwrap(), &terms, bytes.into()).await.unwrap();
 }
 

@@ -131,13 +131,7 @@ impl fmt::Debug for Harness {
 
 /// Terms that whatever the kit stores fulfils.
 fn terms() -> PutTerms {
-    PutTerms {
-        content_type: "application/octet-stream".to_owned(),
-        max_length: 64 << 20,
-        length: None,
-        sha256: None,
-        only_if_absent: false,
-    }
+    PutTerms::up_to(64 << 20, "application/octet-stream")
 }
 
 /// Terms that tell a body's length and hash.
@@ -247,7 +241,7 @@ macro_rules! blobs_conformance {
 mod tests {
     use super::*;
     use crate::memory::blobs::MemoryBlobs;
-    
+
     mod memory {
         use super::*;
 
@@ -262,9 +256,7 @@ mod tests {
         use super::*;
 
         async fn new() -> Harness {
-            Harness::new(Arc::new(MemoryBlobs::default()), Arc::default())
-                .scoped("scope/")
-                .without_hashes()
+            Harness::new(Arc::new(MemoryBlobs::default()), Arc::default()).scoped("scope/").without_hashes()
         }
 
         crate::blobs_conformance!(block_on = futures::executor::block_on, new = new);

@@ -53,7 +53,7 @@ async fn receive(app: &App, file: &File, length: Option<u64>, left: u64, body: B
     // What is reserved already is no more to be had from what is left.
     let max_length = length.unwrap_or(most.min(left));
     let key = file.blob_key().ok_or_else(Error::not_found)?;
-    let terms = PutTerms { content_type: file.media_type.clone(), max_length, length, sha256: None, only_if_absent: false };
+    let terms = PutTerms { length, ..PutTerms::up_to(max_length, &file.media_type) };
     let info = app.ports.blobs.put(&key, &terms, body).await.map_err(|error| match error.kind {
         BlobErrorKind::TooLarge if max_length < most => quota::exceeded(app.settings.user_quota),
         BlobErrorKind::TooLarge => multipart::too_large(most),

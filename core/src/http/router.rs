@@ -6,10 +6,10 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 
 use super::body::Body;
+use super::client::Client;
 use super::client_addr::source_key;
 use super::cors;
 use super::reply::{self, Reply};
-use super::client::Client;
 use super::request::Request;
 use super::routes::{ROUTES, Route};
 use crate::App;

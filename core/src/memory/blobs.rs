@@ -8,9 +8,7 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 
 use crate::http::body::Body;
-use crate::ports::blobs::{
-    Blob, BlobError, BlobErrorKind, BlobInfo, BlobKey, Blobs, ByteRange, PutTerms,
-};
+use crate::ports::blobs::{Blob, BlobError, BlobErrorKind, BlobInfo, BlobKey, Blobs, ByteRange, PutTerms};
 use crate::ports::blobs_ext::{Intake, exists, next_piece, positions};
 
 type Contents = HashMap<BlobKey, (BlobInfo, Bytes)>;

@@ -117,6 +117,14 @@ pub struct PutTerms {
     pub only_if_absent: bool,
 }
 
+impl PutTerms {
+    /// Any body of a type, up to a length, in place of whatever is there.
+    pub fn up_to(max_length: u64, content_type: impl Into<String>) -> Self {
+        let content_type = content_type.into();
+        Self { content_type, max_length, length: None, sha256: None, only_if_absent: false }
+    }
+}
+
 /// What a blob is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlobInfo {

@@ -178,7 +178,6 @@ mod tests {
     use portico_core::ports::blobs::{Blobs, PutTerms};
     use portico_core::ports::store::Condition;
     use portico_core::ports::store_ext::{StoreExt, put};
-    use portico_core::secret::SecretKey;
     use portico_core::time::Timestamp;
 
     use super::*;
@@ -199,7 +198,7 @@ mod tests {
             let dir = folder.path().join("data");
             let store =
                 SqliteStore::open(&dir, Arc::<ManualClock>::default(), Arc::new(SeededEntropy::new(1)));
-            let blobs = DirBlobs::open(dir.join(host::FILES), SecretKey::new([5; 32])).unwrap();
+            let blobs = DirBlobs::open(dir.join(host::FILES)).unwrap();
             let copying = Copying {
                 source: Inventory::of(dir.join(host::FILES)),
                 target: Inventory::of(folder.path().join("target")),
@@ -211,8 +210,7 @@ mod tests {
 
         async fn upload(&self, id: &str) -> File {
             let file = File::pending(id.into(), "01ADA", NewFile::default(), Timestamp::from_millis(0));
-            let terms =
-                PutTerms { content_type: "text/plain".into(), max_length: 9, length: None, sha256: None };
+            let terms = PutTerms::up_to(9, "text/plain");
             let body = Body::from(id.as_bytes().to_vec());
             let info = self.blobs.put(&file.blob_key().unwrap(), &terms, body).await.unwrap();
             let file = File { state: State::Ready, size: info.length, ..file };
