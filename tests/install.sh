@@ -68,7 +68,7 @@ printf 'installing %s\n' "${missing[*]}"
 as_root apt-get update -qq || printf 'the package lists cannot be fetched: those that are there are used\n'
 packages=()
 localize "${missing[@]}"
-as_root apt-get install -y -qq --no-install-recommends "${packages[@]}" || refuse 'apt-get cannot install them.'
+as_root apt-get install -y -qq --no-install-recommends "${packages[@]}" || refuse 'apt-get fails.'
 
 find_missing
 ((${#missing[@]} == 0)) || refuse 'apt-get has installed them, but their commands are not on the PATH.'

@@ -157,7 +157,8 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 0 auto; p
 h1 { font-size: 1.4rem; margin: 0; }
 header p { margin: .25rem 0 1.5rem; opacity: .75; }
 article { border: 1px solid var(--line); border-radius: .6rem; margin: 1rem 0; padding: 1rem 1.2rem; }
-.meta { display: flex; flex-wrap: wrap; gap: .2rem .8rem; align-items: baseline; font-size: .85rem; overflow-wrap: anywhere; }
+.meta { display: flex; flex-wrap: wrap; gap: .2rem .8rem; align-items: baseline; font-size: .85rem;
+        overflow-wrap: anywhere; }
 .meta > :not(.channel) { opacity: .8; }
 .channel { color: var(--accent); font-weight: 600; text-transform: uppercase; letter-spacing: .05em; }
 h2 { font-size: 1.05rem; margin: .4rem 0; overflow-wrap: anywhere; }

@@ -1,9 +1,10 @@
 //! Headless Chromium, driven through chromedriver, on pages of the real server.
 //!
-//! The invariant: [`browse`] fails when the console had anything to complain about, whatever else the case looked at.
+//! The invariant: [`browse`] fails when the console has an error, whatever else the case looked at.
 
 use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use futures::FutureExt;
 use portico_tests::client::Client;
 use portico_tests::native::NativeHost;
 use serde_json::Value;
+use tempfile::TempDir;
 use thirtyfour::cdp::domains::emulation::{MediaFeature, SetEmulatedMedia};
 use thirtyfour::{
     By, ChromeCapabilities, ChromiumLikeCapabilities, LoggingPrefsLogLevel, WebDriver, WebElement,
@@ -28,6 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Browser {
     driver: WebDriver,
     _chromedriver: Child,
+    // Last: what is dropped first has ended when its files go.
+    _folder: TempDir,
     origin: String,
     client: Client,
 }
@@ -50,14 +54,21 @@ impl Browser {
     async fn start() -> Self {
         let host = NativeHost::start().await;
         let origin = format!("http://127.0.0.1:{}", host.port());
-        let (chromedriver, port) = start_chromedriver().await;
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (chromedriver, port) = start_chromedriver(folder.path()).await;
         let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().expect("an HTTP client");
         let driver = WebDriver::builder(format!("http://127.0.0.1:{port}"), capabilities())
             .client(http)
             .connect()
             .await
             .unwrap_or_else(|error| panic!("no browser starts: {MISSING}\n{error}"));
-        Self { driver, _chromedriver: chromedriver, origin, client: Client::new(Arc::new(host)) }
+        Self {
+            driver,
+            _chromedriver: chromedriver,
+            _folder: folder,
+            origin,
+            client: Client::new(Arc::new(host)),
+        }
     }
 
     /// Talks to the server beside the browser.
@@ -92,7 +103,7 @@ impl Browser {
         self.driver.find_all(By::Css(selector)).await.expect("a good selector")
     }
 
-    /// Clicks the one element that a selector finds, as a person would: where it is covered or hidden, this fails.
+    /// Clicks the one element that a selector finds, as a person would: what is covered or hidden cannot be.
     pub(crate) async fn click(&self, selector: &str) {
         self.find(selector).await.click().await.unwrap_or_else(|error| panic!("{selector}: {error}"));
     }
@@ -125,7 +136,7 @@ impl Browser {
         screen.set_device_metrics_override(width, 800, 1.0, width < 600).await.expect("an emulated screen");
     }
 
-    /// What the console has called an error since this was last asked: of scripts, of the network, of a policy.
+    /// The errors of the console since this was last asked: of scripts, of the network, of a policy.
     pub(crate) async fn errors(&self) -> Vec<String> {
         // Two frames later, what the page is about to say has been said.
         let settle = "requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(arguments[0])))";
@@ -181,8 +192,8 @@ fn capabilities() -> ChromeCapabilities {
     wanted
 }
 
-/// Starts chromedriver on a port that it chooses.
-async fn start_chromedriver() -> (Child, u16) {
+/// Starts chromedriver on a port that it chooses; what it and the browser write goes into a folder.
+async fn start_chromedriver(folder: &Path) -> (Child, u16) {
     let mut command = Command::new("chromedriver");
     command
         .arg("--port=0")
@@ -190,6 +201,9 @@ async fn start_chromedriver() -> (Child, u16) {
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .kill_on_drop(true);
+    for variable in ["TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"] {
+        command.env(variable, folder);
+    }
     let mut child = command.spawn().unwrap_or_else(|error| match error.kind() {
         ErrorKind::NotFound => panic!("there is no chromedriver: {MISSING}"),
         _ => panic!("chromedriver does not start: {error}"),

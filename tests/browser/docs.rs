@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::browser::{Browser, browse};
 use crate::layout::{LARGE, SMALL, assert_legible};
 
-/// Of the links on the page: those that lead to no element, and those that leave it, with each leading element once.
+/// Of the links on the page: how many stay on it, which of them lead nowhere, and which leave it.
 const LINKS: &str = "
     const links = [...document.querySelectorAll('a')].map(link => link.getAttribute('href'));
     const ids = [...document.querySelectorAll('[id]')].map(element => element.id);

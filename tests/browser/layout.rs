@@ -12,8 +12,9 @@ pub(crate) const SMALL: u32 = 390;
 /// The width that the page takes.
 const WIDTH: &str = "return document.documentElement.scrollWidth";
 
-/// Words that are seen and contrast by less than WCAG 2.2 asks of them (1.4.3: 4.5, and 3 for large ones), and the
-/// lightness of the page. Colours are mixed by painting them, so that any notation and transparency counts.
+/// Words that are seen and contrast by less than WCAG 2.2 asks of them (1.4.3: 4.5, and 3 for large ones),
+/// and the lightness of the page. Colours are mixed by painting them, so that any notation and transparency
+/// counts.
 const CONTRAST: &str = "
     const canvas = document.createElement('canvas');
     canvas.width = canvas.height = 1;
@@ -66,7 +67,7 @@ const CONTRAST: &str = "
     }
     return {words, faint: [...found], page: paint([getComputedStyle(document.body).backgroundColor])}";
 
-/// Asserts that nothing but marked boxes scrolls sideways, that all words are easy to read, and that the page is
+/// Asserts that the page does not scroll sideways, that all its words are easy to read, and that it is
 /// dark where that is preferred.
 pub(crate) async fn assert_legible(browser: &Browser, scheme: &str, width: u32) {
     let taken = browser.evaluate(WIDTH).await;

@@ -1,4 +1,4 @@
-//! The pages that Portico shows to people, in headless Chromium: clicked through, and with an ear to the console.
+//! The pages that Portico shows to people, clicked through in headless Chromium with an ear to the console.
 
 mod browser;
 mod console;
