@@ -1,0 +1,132 @@
+//! The one endpoint: tells the services apart, counts, misbehaves if a rule says so, checks signatures, and hands on.
+
+use crate::admin;
+use crate::answer::Answer;
+use crate::calls::{Call, Calls};
+use crate::connection::Connection;
+use crate::dynamodb::{self, DynamoDb};
+use crate::faults::Faults;
+use crate::mail::Mailbox;
+use crate::misbehaviour::Hit;
+use crate::refusal::AwsError;
+use crate::s3::{self, S3};
+use crate::service::{self, Service};
+use crate::signature::Verifier;
+use crate::sns::{self, Sns};
+use bytes::Bytes;
+use http::Request;
+use http::request::Parts;
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use serde_json::Value;
+use std::sync::Arc;
+
+/// DynamoDB takes at most 16 MiB in a request; SNS far less.
+const MAX_BODY: usize = 16 * 1024 * 1024;
+
+/// All that an HTTP request can reach.
+#[derive(Debug)]
+pub(crate) struct Front {
+    pub(crate) verifier: Verifier,
+    pub(crate) faults: Arc<Faults>,
+    pub(crate) calls: Arc<Calls>,
+    pub(crate) dynamodb: DynamoDb,
+    pub(crate) s3: S3,
+    pub(crate) sns: Sns,
+    pub(crate) mailbox: Arc<Mailbox>,
+    /// The authority that clients of the mail server must trust, as PEM.
+    pub(crate) mail_authority: Option<String>,
+    /// What listens where.
+    pub(crate) addresses: Value,
+}
+
+/// A request that was told apart: S3's bodies are not read ahead.
+enum Asked {
+    DynamoDb(Bytes),
+    Sns(Bytes),
+    S3(Incoming),
+}
+
+impl Front {
+    pub(crate) async fn answer(&self, request: Request<Incoming>, connection: &Connection) -> Answer {
+        let (parts, body) = request.into_parts();
+        if parts.uri.path().starts_with("/_") {
+            return admin::answer(self, &parts, body).await;
+        }
+        let service = Service::of(&parts);
+        if service == Service::S3 && s3::is_preflight(&parts) {
+            return s3::preflight(&parts.headers);
+        }
+        let asked = match service {
+            Service::S3 => Asked::S3(body),
+            _ => match Limited::new(body, MAX_BODY).collect().await {
+                Ok(body) if service == Service::DynamoDb => Asked::DynamoDb(body.to_bytes()),
+                Ok(body) => Asked::Sns(body.to_bytes()),
+                Err(_) => {
+                    return AwsError::new(413, "RequestTooLarge", "Request body is too large")
+                        .answer(service);
+                }
+            },
+        };
+        self.answer_service(service, parts, asked, connection).await
+    }
+
+    async fn answer_service(
+        &self,
+        service: Service,
+        parts: Parts,
+        asked: Asked,
+        connection: &Connection,
+    ) -> Answer {
+        let call = Call { service, operation: asked.operation(&parts), resource: asked.resource(&parts) };
+        let operation = call.operation.clone();
+        self.calls.add(call);
+        let Some(rule) = self.faults.draw(service, &operation) else {
+            return self.work(parts, &operation, asked).await;
+        };
+        let items = match &asked {
+            Asked::DynamoDb(body) => dynamodb::transaction_items(body),
+            _ => 0,
+        };
+        let hit = Hit { rule, service, operation: &operation, items, connection };
+        hit.answer(self.work(parts, &operation, asked)).await
+    }
+
+    async fn work(&self, parts: Parts, operation: &str, asked: Asked) -> Answer {
+        let (service, verified) = match &asked {
+            Asked::DynamoDb(body) => {
+                (Service::DynamoDb, self.verifier.verify(Service::DynamoDb, &parts, body))
+            }
+            Asked::Sns(body) => (Service::Sns, self.verifier.verify(Service::Sns, &parts, body)),
+            Asked::S3(_) => (Service::S3, self.verifier.verify_scope(Service::S3, &parts)),
+        };
+        if let Err(refusal) = verified {
+            return AwsError::of(refusal, service).answer(service);
+        }
+        match asked {
+            Asked::DynamoDb(body) => self.dynamodb.answer(&parts, operation, body).await,
+            Asked::Sns(body) => self.sns.answer(operation, &body),
+            Asked::S3(body) => self.s3.answer(parts, body).await,
+        }
+    }
+}
+
+impl Asked {
+    fn operation(&self, parts: &Parts) -> String {
+        match self {
+            Self::DynamoDb(_) => service::dynamodb_operation(parts),
+            Self::Sns(body) => sns::operation(body),
+            Self::S3(_) => service::s3_operation(parts).to_owned(),
+        }
+    }
+
+    fn resource(&self, parts: &Parts) -> Option<String> {
+        match self {
+            Self::DynamoDb(body) => dynamodb::resource(body),
+            Self::Sns(_) => None,
+            Self::S3(_) => {
+                Some(parts.uri.path().trim_start_matches('/').to_owned()).filter(|path| !path.is_empty())
+            }
+        }
+    }
+}
