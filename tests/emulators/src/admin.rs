@@ -33,13 +33,10 @@ pub(crate) async fn answer(front: &Front, request: &Parts, body: Incoming) -> An
         (&Method::GET, "/_health" | "/_localstack/health") => answer::json(StatusCode::OK, &front.addresses),
         (&Method::GET, "/_faults") => answer::json(StatusCode::OK, &front.faults.list()),
         (&Method::POST, "/_faults") => add_faults(front, body).await,
-        (&Method::DELETE, "/_faults") => cleared(front.faults.clear()),
         (&Method::GET, "/_calls") => answer::json(StatusCode::OK, &front.calls.record()),
-        (&Method::DELETE, "/_calls") => cleared(front.calls.clear()),
         (&Method::GET, "/_mail") => {
             answer::json(StatusCode::OK, &front.mailbox.list(parameter(request, "to").as_deref()))
         }
-        (&Method::DELETE, "/_mail") => cleared(front.mailbox.clear()),
         (&Method::GET, "/_mail/ca.pem") => match &front.mail_authority {
             Some(authority) => answer::typed(StatusCode::OK, "application/x-pem-file", authority.clone()),
             None => {
@@ -49,15 +46,24 @@ pub(crate) async fn answer(front: &Front, request: &Parts, body: Incoming) -> An
         (&Method::GET, "/_aws/sns/sms-messages") => {
             answer::json(StatusCode::OK, &front.sns.shown(parameter(request, "phoneNumber").as_deref()))
         }
-        (&Method::DELETE, "/_aws/sns/sms-messages") => {
-            cleared(front.sns.clear(parameter(request, "phoneNumber").as_deref()))
-        }
         (&Method::DELETE, "/_aws/dynamodb/expired") => match front.dynamodb.delete_expired().await {
             Ok(count) => answer::json(StatusCode::OK, &json!({ "ExpiredItems": count })),
             Err(error) => said(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error}\n")),
         },
+        (&Method::DELETE, path) => clear(front, request, path),
         _ => said(StatusCode::NOT_FOUND, PATHS),
     }
+}
+
+fn clear(front: &Front, request: &Parts, path: &str) -> Answer {
+    match path {
+        "/_faults" => front.faults.clear(),
+        "/_calls" => front.calls.clear(),
+        "/_mail" => front.mailbox.clear(),
+        "/_aws/sns/sms-messages" => front.sns.clear(parameter(request, "phoneNumber").as_deref()),
+        _ => return said(StatusCode::NOT_FOUND, PATHS),
+    }
+    answer::empty(StatusCode::NO_CONTENT)
 }
 
 async fn add_faults(front: &Front, body: Incoming) -> Answer {
@@ -81,10 +87,6 @@ async fn add_faults(front: &Front, body: Incoming) -> Answer {
 fn parameter(request: &Parts, name: &str) -> Option<String> {
     let query = request.uri.query()?.as_bytes();
     form_urlencoded::parse(query).find(|(given, _)| given == name).map(|(_, value)| value.into_owned())
-}
-
-fn cleared((): ()) -> Answer {
-    answer::empty(StatusCode::NO_CONTENT)
 }
 
 fn said(status: StatusCode, text: &str) -> Answer {

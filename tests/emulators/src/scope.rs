@@ -4,8 +4,15 @@
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use std::time::Duration;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
+use time::{OffsetDateTime, PrimitiveDateTime};
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+
+/// `20260131T235959Z`
+pub(crate) const TIME: &[BorrowedFormatItem<'_>] =
+    format_description!("[year][month][day]T[hour][minute][second]Z");
 
 /// Where the signature stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +29,7 @@ pub(crate) struct Claim {
     pub(crate) date: String,
     pub(crate) region: String,
     pub(crate) service: String,
-    /// `20260131T235959Z`
-    pub(crate) time: String,
+    pub(crate) time: OffsetDateTime,
     pub(crate) signed_headers: Vec<String>,
     pub(crate) signature: String,
     pub(crate) place: Place,
@@ -64,7 +70,7 @@ impl Claim {
         let mut claim = Self::of_credential(field("Credential")?)?;
         claim.signed_headers = split_names(field("SignedHeaders")?);
         claim.signature = field("Signature")?.to_owned();
-        claim.time = time.to_owned();
+        claim.time = parse_time(time)?;
         Ok(claim)
     }
 
@@ -89,7 +95,7 @@ impl Claim {
         let mut claim = Self::of_credential(&need("X-Amz-Credential")?)?;
         claim.signed_headers = split_names(&need("X-Amz-SignedHeaders")?);
         claim.signature = need("X-Amz-Signature")?;
-        claim.time = need("X-Amz-Date")?;
+        claim.time = parse_time(&need("X-Amz-Date")?)?;
         claim.place = Place::Query(Duration::from_secs(seconds));
         Ok(claim)
     }
@@ -107,7 +113,7 @@ impl Claim {
             date: date.to_owned(),
             region: region.to_owned(),
             service: service.to_owned(),
-            time: String::new(),
+            time: OffsetDateTime::UNIX_EPOCH,
             signed_headers: Vec::new(),
             signature: String::new(),
             place: Place::Headers,
@@ -129,6 +135,13 @@ pub(crate) fn service(request: &Parts) -> Option<String> {
         }
     };
     credential.split('/').nth(3).map(str::to_owned)
+}
+
+fn parse_time(time: &str) -> Result<OffsetDateTime, Unreadable> {
+    let parsed = PrimitiveDateTime::parse(time, TIME);
+    let time =
+        parsed.map_err(|_| garbled("Date must be in ISO-8601 'basic format', as 20260131T235959Z."))?;
+    Ok(time.assume_utc())
 }
 
 fn split_names(names: &str) -> Vec<String> {

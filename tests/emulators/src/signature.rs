@@ -4,18 +4,17 @@
 //! Invariant: nothing but the known key, used within minutes on the very bytes received, passes.
 
 use crate::refusal::Refusal;
-use crate::scope::{Claim, Place, Unreadable};
+use crate::scope::{Claim, Place, TIME, Unreadable};
 use crate::service::Service;
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{
     SignableBody, SignableRequest, SignatureLocation, SigningParams, SigningSettings, sign,
 };
 use aws_sigv4::sign::v4;
-use http::header::HOST;
+use http::header::{AUTHORIZATION, HOST};
 use http::request::Parts;
 use std::time::Duration;
-use time::macros::format_description;
-use time::{OffsetDateTime, PrimitiveDateTime};
+use time::OffsetDateTime;
 
 /// How far a request's time may be from ours, both ways.
 const SKEW: Duration = Duration::from_secs(5 * 60);
@@ -43,15 +42,17 @@ impl Verifier {
             Unreadable::Garbled(reason) => Refusal::Incomplete(reason),
         })?;
         self.check_key(&claim, service, request)?;
-        let time = check_time(&claim, OffsetDateTime::now_utc())?;
-        let signature = self.sign(&claim, time, request, body)?;
+        check_time(&claim, OffsetDateTime::now_utc())?;
+        let signature = self.sign(&claim, request, body)?;
         if signature == claim.signature { Ok(()) } else { Err(Refusal::Mismatch) }
     }
 
-    /// Checks what S3's own server does not: the region and the session token, where a key is claimed at all.
+    /// Checks what S3's own server does not: the region and the session token, where a key is claimed at all; and
+    /// what it words otherwise than AWS: headers that cannot be read, but for those of Signature Version 2.
     pub(crate) fn verify_scope(&self, service: Service, request: &Parts) -> Result<(), Refusal> {
         match Claim::read(request) {
             Ok(claim) => self.check_key(&claim, service, request),
+            Err(Unreadable::Garbled(reason)) if !is_version_2(request) => Err(Refusal::Incomplete(reason)),
             Err(_) => Ok(()),
         }
     }
@@ -84,13 +85,7 @@ impl Verifier {
         if given == self.session_token { Ok(()) } else { Err(Refusal::BadToken) }
     }
 
-    fn sign(
-        &self,
-        claim: &Claim,
-        time: OffsetDateTime,
-        request: &Parts,
-        body: &[u8],
-    ) -> Result<String, Refusal> {
+    fn sign(&self, claim: &Claim, request: &Parts, body: &[u8]) -> Result<String, Refusal> {
         check_signed_headers(claim, request)?;
         let identity =
             Credentials::from_keys(self.access_key.as_str(), self.secret_key.as_str(), None::<String>).into();
@@ -105,7 +100,7 @@ impl Verifier {
             .identity(&identity)
             .region(&claim.region)
             .name(&claim.service)
-            .time(time.into())
+            .time(claim.time.into())
             .settings(settings)
             .build();
         let params: SigningParams<'_> = params.map_err(|_| Refusal::Mismatch)?.into();
@@ -123,6 +118,10 @@ impl Verifier {
             sign(signable.map_err(|_| Refusal::Mismatch)?, &params).map_err(|_| Refusal::Mismatch)?;
         Ok(output.signature().to_owned())
     }
+}
+
+fn is_version_2(request: &Parts) -> bool {
+    request.headers.get(AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"AWS "))
 }
 
 fn check_signed_headers(claim: &Claim, request: &Parts) -> Result<(), Refusal> {
@@ -159,37 +158,28 @@ fn signed_uri(request: &Parts) -> Result<String, Refusal> {
     Ok(format!("http://{host}{}{separator}{}", request.uri.path(), kept.join("&")))
 }
 
-fn check_time(claim: &Claim, now: OffsetDateTime) -> Result<OffsetDateTime, Refusal> {
-    let basic = format_description!("[year][month][day]T[hour][minute][second]Z");
-    let time = PrimitiveDateTime::parse(&claim.time, basic).map_err(|_| {
-        Refusal::Incomplete("Date must be in ISO-8601 'basic format', as 20260131T235959Z.".to_owned())
-    })?;
-    let time = time.assume_utc();
-    if !claim.time.starts_with(&claim.date) {
-        let (scope, header) = (&claim.date, claim.time.get(..8).unwrap_or_default());
+fn check_time(claim: &Claim, now: OffsetDateTime) -> Result<(), Refusal> {
+    let stamp = |time: OffsetDateTime| time.format(TIME).unwrap_or_default();
+    let time = stamp(claim.time);
+    if !time.starts_with(&claim.date) {
         return Err(Refusal::Scope(format!(
-            "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: \
-             '{scope}' != '{header}'."
+            "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: {} in {time}.",
+            claim.date
         )));
     }
-    let (good_before, good_for) = match claim.place {
-        Place::Headers => (SKEW, SKEW),
-        Place::Query(expires) => (SKEW, expires),
+    let good_for = match claim.place {
+        Place::Headers => SKEW,
+        Place::Query(expires) => expires,
     };
-    let stamp = |time: OffsetDateTime| time.format(basic).unwrap_or_default();
-    if now > time + good_for {
+    if now > claim.time + good_for {
+        let limit = stamp(now - good_for);
+        return Err(Refusal::Expired(format!("Signature expired: {time} is now earlier than {limit}")));
+    }
+    if now + SKEW < claim.time {
+        let limit = stamp(now + SKEW);
         return Err(Refusal::Expired(format!(
-            "Signature expired: {} is now earlier than {}",
-            claim.time,
-            stamp(now - good_for)
+            "Signature not yet current: {time} is still later than {limit}"
         )));
     }
-    if now + good_before < time {
-        return Err(Refusal::Expired(format!(
-            "Signature not yet current: {} is still later than {}",
-            claim.time,
-            stamp(now + good_before)
-        )));
-    }
-    Ok(time)
+    Ok(())
 }

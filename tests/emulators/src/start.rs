@@ -173,7 +173,9 @@ fn env(options: &Options, http: SocketAddr, mail: &[(Via, SocketAddr)]) -> Strin
         env.push(("SMTP_HOST", address.ip().to_string()));
         env.push(("SMTP_PORT", address.port().to_string()));
     }
-    env.into_iter().map(|(name, value)| format!("export {name}='{}'\n", value.replace('\'', r"'\''"))).collect()
+    env.into_iter()
+        .map(|(name, value)| format!("export {name}='{}'\n", value.replace('\'', r"'\''")))
+        .collect()
 }
 
 fn scheme(via: Via) -> &'static str {

@@ -1,0 +1,12 @@
+//! The emulators, tried over their sockets: each test runs the program on ports of its own.
+
+mod dynamodb;
+mod faults;
+mod process;
+mod program;
+mod s3;
+mod signatures;
+mod signer;
+mod smtp;
+mod sns;
+mod streaming;
