@@ -1,4 +1,6 @@
 //! The emulators, tried over their sockets: each test runs the program on ports of its own.
+#![forbid(unsafe_code)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what fails here fails a test")]
 
 mod dynamodb;
 mod faults;
