@@ -1,5 +1,5 @@
-//! What was called: how often each operation, and the last calls in their order. Calls that are refused or made to
-//! fail count too, since a client made them.
+//! What was called: how often each operation, and the last calls in their order. Calls that are refused or
+//! made to fail count too, since a client made them.
 
 use crate::service::Service;
 use serde::Serialize;

@@ -24,7 +24,11 @@ impl Connection {
 /// Serves the endpoint for good.
 pub(crate) async fn serve(listener: TcpListener, front: Arc<Front>) {
     loop {
-        let Ok((stream, _)) = listener.accept().await else { continue };
+        let Ok((stream, _)) = listener.accept().await else {
+            // Out of files, most likely: those who hold them need a moment to let go.
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            continue;
+        };
         tokio::spawn(carry(stream, Arc::clone(&front)));
     }
 }

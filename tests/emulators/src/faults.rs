@@ -1,7 +1,7 @@
 //! How the emulators misbehave on request: rules say which calls fail, and how.
 //!
-//! Invariant: with `times` and `after` alone what happens depends on the order of calls only; with `probability` on
-//! the rule's seed too.
+//! Invariant: with `times` and `after` alone what happens depends on the order of calls only; with
+//! `probability` on the rule's seed too.
 
 use crate::service::Service;
 use serde::{Deserialize, Serialize};

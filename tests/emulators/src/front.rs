@@ -1,7 +1,8 @@
-//! The one endpoint: tells the services apart, counts, misbehaves if a rule says so, checks signatures, and hands on.
+//! The one endpoint: tells the services apart, counts, misbehaves if a rule says so, checks signatures, and
+//! hands on.
 
 use crate::admin;
-use crate::answer::Answer;
+use crate::answer::{Answer, BoxError};
 use crate::calls::{Call, Calls};
 use crate::connection::Connection;
 use crate::dynamodb::{self, DynamoDb};
@@ -40,11 +41,11 @@ pub(crate) struct Front {
     pub(crate) addresses: Value,
 }
 
-/// A request that was told apart: S3's bodies are not read ahead.
+/// A request that was told apart: S3's bodies are not read ahead, unless a rule hits.
 enum Asked {
     DynamoDb(Bytes),
     Sns(Bytes),
-    S3(Incoming),
+    S3(s3s::Body),
 }
 
 impl Front {
@@ -58,7 +59,7 @@ impl Front {
             return s3::preflight(&parts.headers);
         }
         let asked = match service {
-            Service::S3 => Asked::S3(body),
+            Service::S3 => Asked::S3(s3s::Body::from(body)),
             _ => match Limited::new(body, MAX_BODY).collect().await {
                 Ok(body) if service == Service::DynamoDb => Asked::DynamoDb(body.to_bytes()),
                 Ok(body) => Asked::Sns(body.to_bytes()),
@@ -88,6 +89,7 @@ impl Front {
             Asked::DynamoDb(body) => dynamodb::transaction_items(body),
             _ => 0,
         };
+        let Ok(asked) = asked.read_ahead().await else { return connection.cut().await };
         let hit = Hit { rule, service, operation: &operation, items, connection };
         hit.answer(self.work(parts, &operation, asked)).await
     }
@@ -112,6 +114,14 @@ impl Front {
 }
 
 impl Asked {
+    /// Reads the body to its end, so that a client that is refused is not still sending.
+    async fn read_ahead(self) -> Result<Self, BoxError> {
+        match self {
+            Self::S3(body) => Ok(Self::S3(s3s::Body::from(body.collect().await?.to_bytes()))),
+            other => Ok(other),
+        }
+    }
+
     fn operation(&self, parts: &Parts) -> String {
         match self {
             Self::DynamoDb(_) => service::dynamodb_operation(parts),

@@ -1,10 +1,10 @@
-//! Stands in for DynamoDB, S3, SNS and a mail server, on one machine and without a network: for tests, and for
-//! developers who have no Docker. What the services do comes from libraries; what is added here is the one endpoint,
-//! the checking of signatures, and misbehaviour on request.
+//! Stands in for DynamoDB, S3, SNS and a mail server, on one machine and without a network: for tests, and
+//! for developers who have no Docker. What the services do comes from libraries; what is added here is the
+//! one endpoint, the checking of signatures, and misbehaviour on request.
 //!
 //! - [`start`] opens the ports and the data; [`connection`] carries HTTP, [`smtp`] mail.
-//! - [`front`] tells services apart ([`service`]), checks signatures ([`scope`], [`signature`]) and hands on to
-//!   [`dynamodb`], [`s3`] and [`sns`]; refusals have AWS's forms ([`refusal`]).
+//! - [`front`] tells services apart ([`service`]), checks signatures ([`scope`], [`signature`]) and hands on
+//!   to [`dynamodb`], [`s3`] and [`sns`]; refusals have AWS's forms ([`refusal`]).
 //! - [`faults`] holds the rules of misbehaviour and [`misbehaviour`] carries them out.
 //! - [`admin`] shows [`calls`], [`mail`] and text messages.
 #![forbid(unsafe_code)]

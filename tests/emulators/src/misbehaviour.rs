@@ -119,7 +119,8 @@ async fn finish(work: impl Future<Output = Answer>) {
     work.await.into_body().collect().await.ok();
 }
 
-/// The answer up to its middle, then an end that the connection does not survive; none if there is nothing to halve.
+/// The answer up to its middle, then an end that the connection does not survive; none if there is nothing to
+/// halve.
 async fn half(answer: Answer) -> Option<Answer> {
     let (mut parts, body) = answer.into_parts();
     let mut bytes = body.collect().await.ok()?.to_bytes();

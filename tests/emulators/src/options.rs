@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 /// Stands in for DynamoDB, S3, SNS and a mail server.
 ///
-/// One HTTP endpoint answers for the three services, as LocalStack's does, and checks every signature. What it
-/// received, and how it shall misbehave, is under /_health, /_calls, /_faults, /_mail and
+/// One HTTP endpoint answers for the three services, as LocalStack's does, and checks every signature. What
+/// it received, and how it shall misbehave, is under /_health, /_calls, /_faults, /_mail and
 /// /_aws/sns/sms-messages. A port of 0 lets the system choose; the line printed when all is ready names it.
 #[derive(Debug, Parser)]
 #[command(name = "portico-emulators", version)]

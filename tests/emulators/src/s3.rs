@@ -13,7 +13,6 @@ use http::header::{
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use rules::Rules;
 use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
@@ -36,9 +35,9 @@ impl S3 {
     }
 
     /// Answers a request; a browser may read the answer whatever its origin.
-    pub(crate) async fn answer(&self, request: Parts, body: Incoming) -> Answer {
+    pub(crate) async fn answer(&self, request: Parts, body: s3s::Body) -> Answer {
         let browser = request.headers.contains_key(ORIGIN);
-        let mut answer = match self.0.call(Request::from_parts(request, s3s::Body::from(body))).await {
+        let mut answer = match self.0.call(Request::from_parts(request, body)).await {
             Ok(answer) => answer.map(|body| body.map_err(BoxError::from).boxed_unsync()),
             Err(error) => {
                 let error = BoxError::from(error);

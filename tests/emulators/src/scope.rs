@@ -1,5 +1,5 @@
-//! What a signed request claims of itself: key, day, region, service, which headers were signed, and the signature.
-//! Nothing is believed here; `signature` compares.
+//! What a signed request claims of itself: key, day, region, service, which headers were signed, and the
+//! signature. Nothing is believed here; `signature` compares.
 
 use http::header::AUTHORIZATION;
 use http::request::Parts;
@@ -105,7 +105,8 @@ impl Claim {
         let parts: Vec<&str> = credential.split('/').collect();
         let [access_key, date, region, service, "aws4_request"] = parts[..] else {
             return Err(garbled(&format!(
-                "Credential must have exactly 5 slash-delimited elements, the last 'aws4_request', got '{credential}'."
+                "Credential must have exactly 5 slash-delimited elements, the last 'aws4_request', \
+                 got '{credential}'."
             )));
         };
         Ok(Self {

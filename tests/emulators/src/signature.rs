@@ -1,5 +1,6 @@
 //! Checks signatures (Signature Version 4) by signing again what was received, with the official signer, and
-//! comparing. S3's signatures are checked by its own server; only the key's region and token are checked for it here.
+//! comparing. S3's signatures are checked by its own server; only the key's region and token are checked for
+//! it here.
 //!
 //! Invariant: nothing but the known key, used within minutes on the very bytes received, passes.
 
@@ -47,8 +48,9 @@ impl Verifier {
         if signature == claim.signature { Ok(()) } else { Err(Refusal::Mismatch) }
     }
 
-    /// Checks what S3's own server does not: the region and the session token, where a key is claimed at all; and
-    /// what it words otherwise than AWS: headers that cannot be read, but for those of Signature Version 2.
+    /// Checks what S3's own server does not: the region and the session token, where a key is claimed at all;
+    /// and what it words otherwise than AWS: headers that cannot be read, but for those of Signature Version
+    /// 2.
     pub(crate) fn verify_scope(&self, service: Service, request: &Parts) -> Result<(), Refusal> {
         match Claim::read(request) {
             Ok(claim) => self.check_key(&claim, service, request),
@@ -163,7 +165,8 @@ fn check_time(claim: &Claim, now: OffsetDateTime) -> Result<(), Refusal> {
     let time = stamp(claim.time);
     if !time.starts_with(&claim.date) {
         return Err(Refusal::Scope(format!(
-            "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: {} in {time}.",
+            "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: \
+             {} in {time}.",
             claim.date
         )));
     }

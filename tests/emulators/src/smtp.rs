@@ -1,5 +1,5 @@
-//! The mail server: it takes every mail in and sends none. The SMTP dialogue is mailin's; connections, TLS and
-//! misbehaviour are here.
+//! The mail server: it takes every mail in and sends none. The SMTP dialogue is mailin's; connections, TLS
+//! and misbehaviour are here.
 
 mod dialogue;
 mod handler;
@@ -37,7 +37,11 @@ impl MailServer {
     /// Serves a port for good.
     pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener, via: Via, tls: Option<TlsAcceptor>) {
         loop {
-            let Ok((stream, from)) = listener.accept().await else { continue };
+            let Ok((stream, from)) = listener.accept().await else {
+                // Out of files, most likely: those who hold them need a moment to let go.
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                continue;
+            };
             let (server, tls) = (Arc::clone(&self), tls.clone());
             // A client that breaks off ends its connection, and nothing else.
             tokio::spawn(async move { server.converse(stream, from, via, tls).await.ok() });

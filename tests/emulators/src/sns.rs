@@ -1,4 +1,5 @@
-//! SNS as far as text messages need it: messages are kept instead of sent, and shown in the form that LocalStack has.
+//! SNS as far as text messages need it: messages are kept instead of sent, and shown in the form that
+//! LocalStack has.
 
 mod message;
 mod xml;

@@ -1,5 +1,5 @@
-//! What DynamoDB does and dynoxide does not: it refuses to set the time to live to what it is already, and it keeps
-//! continuous backups (here only as a setting, in memory).
+//! What DynamoDB does and dynoxide does not: it refuses to set the time to live to what it is already, and it
+//! keeps continuous backups (here only as a setting, in memory).
 
 use crate::refusal::AwsError;
 use dynoxide::Database;

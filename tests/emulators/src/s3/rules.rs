@@ -2,7 +2,8 @@
 //!
 //! - A bucket that is not there is said to be missing, also when an object is put into it.
 //! - What is uploaded is compared with its checksums before anything is stored.
-//! - Operations that write one object follow one another, so that of many that must not overwrite only one wins.
+//! - Operations that write one object follow one another, so that of many that must not overwrite only one
+//!   wins.
 //! - A folder of the file system is no object.
 
 use async_trait::async_trait;

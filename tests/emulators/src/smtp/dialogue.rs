@@ -66,8 +66,8 @@ impl<'a> Dialogue<'a> {
         self.session.tls_active();
     }
 
-    /// Talks until an end. What the client sent ahead of its end is dropped with the reader, so that nothing said
-    /// before TLS counts within it.
+    /// Talks until an end. What the client sent ahead of its end is dropped with the reader, so that nothing
+    /// said before TLS counts within it.
     pub(crate) async fn run<S>(&mut self, stream: S, greet: bool) -> io::Result<(S, End)>
     where
         S: AsyncRead + AsyncWrite + Unpin,

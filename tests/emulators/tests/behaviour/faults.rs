@@ -60,6 +60,14 @@ async fn errors_are_each_service_s_own_and_nothing_is_done() {
         assert_eq!((answer.status.as_u16(), answer.code().as_str()), (status, code), "{service} {action}");
     }
     assert_eq!(s3::call(&emulators, "HEAD", "/files", &[], b"").await.status, 404);
+
+    s3::call(&emulators, "PUT", "/files", &[], b"").await;
+    emulators
+        .add_fault(json!({ "service": "s3", "operation": "PutObject", "action": "throttle", "times": 1 }))
+        .await;
+    let large = vec![0; 8 * 1024 * 1024];
+    assert_eq!(s3::call(&emulators, "PUT", "/files/large", &[], &large).await.code(), "SlowDown");
+    assert_eq!(s3::call(&emulators, "GET", "/files/large", &[], b"").await.code(), "NoSuchKey");
     assert_eq!(emulators.admin_json("/_aws/sns/sms-messages").await["sms_messages"], json!({}));
 }
 
