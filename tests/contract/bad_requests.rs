@@ -9,7 +9,7 @@ use portico_tests::client::{Answer, Client};
 use portico_tests::on_every_host;
 use serde_json::{Value, json};
 
-use crate::requests::{body_schema, good, is_of, query_parameters, types_of};
+use crate::requests::{body_schema, good, is_of, max_json_bytes, query_parameters, types_of};
 
 /// The id of nothing.
 const NOTHING: &str = "01KHXAZZ7M2V4S6T8R0P1Q3W5Y";
@@ -41,6 +41,8 @@ const TAKES: &[Takes] = &[
     Takes { operation: "patch_device", required: &[] },
     Takes { operation: "check_device_version", required: &["device_version"] },
     Takes { operation: "create_notification", required: &["message"] },
+    Takes { operation: "upload_base64", required: &["file_name", "base64"] },
+    Takes { operation: "upload_base64_legacy", required: &["file_name", "base64"] },
     Takes { operation: "create_upload", required: &["file_name", "content_type", "size"] },
     Takes { operation: "create_app_version", required: &["version"] },
     Takes { operation: "update_app_version", required: &[] },
@@ -178,6 +180,8 @@ const REFUSED: &[Refused] = refused! {
     "create_app_version" "url" "javascript:alert(1)" => "invalid_format";
     "create_app_version" "url" "https://a b" => "invalid_format";
     "create_app_version" "url" format!("https://example.com/{}", "a".repeat(2048)) => "too_long";
+    "upload_base64" "file_name" " " => "too_short";
+    "upload_base64_legacy" "file_name" "" => "too_short";
     "create_upload" "file_name" "" => "too_short";
     "create_upload" "content_type" "text" => "invalid_format";
     "create_upload" "size" 6_000_000_000_u64 => "out_of_range";
@@ -200,6 +204,11 @@ const ANY_VALUE: &[(&str, &str)] = &[
     ("create_notification", "user_id"),
     ("create_notification", "user_ids"),
     ("create_notification", "all"),
+    // What is no base64 is a body that cannot be read: it is among the cases of files.
+    ("upload_base64", "base64"),
+    ("upload_base64", "private"),
+    ("upload_base64_legacy", "base64"),
+    ("upload_base64_legacy", "private"),
     ("create_upload", "private"),
     ("create_app_version", "mandatory"),
     ("create_app_version", "enable"),
@@ -347,7 +356,7 @@ on_every_host! {
                 let answer = world.send(operation, content_type, "{}").await;
                 answer.expect_problem(415, "unsupported_media_type");
             }
-            let long = format!("{{\"a\":\"{}\"}}", "x".repeat(64 * 1024));
+            let long = format!("{{\"a\":\"{}\"}}", "x".repeat(max_json_bytes(operation)));
             world.send(operation, "application/json", long).await.expect_problem(413, "body_too_large");
         }
     }
@@ -484,11 +493,12 @@ on_every_host! {
         let world = World::on(&client).await;
         for route in ROUTES {
             let (method, path) = world.address(route.operation);
-            for name in query_parameters(route).filter(|_| !route.path.contains("/files")) {
+            for name in query_parameters(route) {
                 let (values, code): (&[&str], _) = match name {
                     "limit" => (&["0", "101", "-1", "ten", "", "1e1", "1.0", "%00", "99999999999999999999"], "invalid_parameter"),
                     "cursor" => (&["", "x", "a.b", ".", "%00", "%ff", "eyJ4Ijp9.AAAAAAAAAAAAAAAAAAAAAA"], "invalid_cursor"),
-                    "all" | "keep_current" => (&["maybe", "2", "yes", "%00", "tru"], "invalid_parameter"),
+                    "ttl" => (&["0", "901", "-1", "ten", "", "1e1", "1.0", "%00"], "invalid_parameter"),
+                    "all" | "keep_current" | "private" | "thumbnail" => (&["maybe", "2", "yes", "%00", "tru"], "invalid_parameter"),
                     other => panic!("{} takes {other}, which has no bad values here", route.operation),
                 };
                 for value in values {

@@ -4,6 +4,7 @@ mod api;
 mod backup;
 mod crash;
 mod faults;
+mod memory;
 mod network;
 mod operation;
 mod process;
