@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::App;
 use crate::auth::access::Caller;
@@ -11,6 +10,7 @@ use crate::devices::repo as devices;
 use crate::error::Error;
 use crate::files::model::{File, FileView};
 use crate::files::repo as files;
+use crate::http::reply::{self, Reply};
 use crate::notifications::model::Notification;
 use crate::notifications::repo as notifications;
 use crate::ports::store_ext::{StoreExt, Stored, decode};
@@ -22,11 +22,11 @@ use crate::verifications::code::Purpose;
 use crate::verifications::model::Verification;
 use crate::verifications::repo as verifications;
 
-/// Makes the document of the caller.
+/// Answers with the caller's document.
 ///
 /// # Errors
 /// 503.
-pub async fn export(app: &Arc<App>, caller: &Caller) -> Result<Value, Error> {
+pub async fn export(app: &Arc<App>, caller: &Caller) -> Result<Reply, Error> {
     let store = &*app.ports.store;
     let user = &caller.user()?.value;
     let (sessions, devices, notifications, files) = futures::try_join!(
@@ -38,7 +38,7 @@ pub async fn export(app: &Arc<App>, caller: &Caller) -> Result<Value, Error> {
     let notifications: Vec<Stored<Notification>> =
         notifications.into_iter().map(decode).collect::<Result<_, _>>()?;
     let files: Vec<Stored<File>> = files.into_iter().map(decode).collect::<Result<_, _>>()?;
-    let document = Export {
+    reply::ok(&Export {
         exported_at: app.now(),
         user: user.view(),
         identities: identities(user),
@@ -47,9 +47,7 @@ pub async fn export(app: &Arc<App>, caller: &Caller) -> Result<Value, Error> {
         notifications: notifications.iter().map(|notification| notification.value.view()).collect(),
         files: files.iter().map(|file| file.value.view(None)).collect(),
         verifications: pending(app, &user.user_id).await?,
-    };
-    serde_json::to_value(document)
-        .map_err(|error| Error::unavailable("busy", "the document could not be made", 1).caused_by(error))
+    })
 }
 
 #[derive(Serialize)]

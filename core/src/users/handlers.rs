@@ -112,5 +112,5 @@ pub async fn change_password(app: &Arc<App>, mut request: Request) -> Result<Rep
 /// # Errors
 /// 401, 503.
 pub async fn export(app: &Arc<App>, request: Request) -> Result<Reply, Error> {
-    reply::ok(&exporting::export(app, request.caller()?).await?)
+    exporting::export(app, request.caller()?).await
 }
