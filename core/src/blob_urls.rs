@@ -24,6 +24,7 @@ use crate::http::request::Request;
 use crate::ports::blobs::{
     BlobError, BlobErrorKind, BlobKey, Presigned, PresignedGetAnswer, PresignedPutTerms, PutTerms,
 };
+use crate::ports::blobs_ext::exists;
 use crate::secret::SecretKey;
 use crate::time::Timestamp;
 
@@ -71,6 +72,10 @@ pub async fn upload(app: &Arc<App>, mut request: Request) -> Result<Reply, Error
         only_if_absent: true,
         ..PutTerms::up_to(terms.length, terms.content_type)
     };
+    if app.ports.blobs.head(&key).await.map_err(refuse)?.is_some() {
+        // Told before the body comes; of several that come at once, the put itself takes one.
+        return Err(refuse(exists()));
+    }
     let info = app.ports.blobs.put(&key, &terms, request.take_body()).await.map_err(refuse)?;
     let mut reply = Response::new(Body::empty());
     if let Some(etag) = info.sha256.and_then(|hash| HeaderValue::from_str(&etag(hash)).ok()) {

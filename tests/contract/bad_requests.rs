@@ -258,12 +258,14 @@ impl World {
         let status = admin.client.post("/v1/statuses", json!({"description": "away"})).await.expect(201);
         let version = admin.client.post("/v1/app-versions", json!({"version": "1.0.0"})).await.expect(201);
         admin.client.put(&admin.path(), json!({"phone": "+442071234567"})).await.expect(200);
+        let file = admin.client.post("/v1/files/base64", good("upload_base64")).await.expect(201);
         let id = |answer: &Answer| answer.json()["id"].as_str().unwrap().to_owned();
         let ids = vec![
             ("users", admin.id.clone()),
             ("devices", admin.device_id.clone()),
             ("statuses", id(&status)),
             ("app-versions", id(&version)),
+            ("files", id(&file)),
         ];
         Self { admin: admin.client, ids }
     }

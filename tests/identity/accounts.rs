@@ -147,10 +147,9 @@ async fn after_the_retention_period_nothing_is_left_of_an_account() {
         let file = json!({ "file_name": "a.txt", "base64": "aGVsbG8=" });
         files.push(user.client.post("/v1/files/base64", file).await.expect(201).json());
     }
-    let device = ada.client.get("/v1/devices").await.expect(200).json();
     let kept = [
         Key::new(&USERS, &ada.id),
-        Key::new(&DEVICES, device["data"][0]["id"].as_str().unwrap()),
+        Key::new(&DEVICES, &ada.device_id),
         Key::new(&FILES, files[0]["id"].as_str().unwrap()),
         Key::new(&COUNTERS, format!("files-of#{}", ada.id)),
     ];

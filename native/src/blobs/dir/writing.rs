@@ -64,10 +64,6 @@ impl Place {
         path
     }
 
-    fn is_taken(&self) -> bool {
-        matches!(self, Self::Free(path) if path.exists())
-    }
-
     fn take(&self, file: NamedTempFile) -> Result<(), BlobError> {
         let placed = match self {
             Self::Any(path) => file.persist(path),
@@ -89,10 +85,6 @@ struct Partial {
 
 impl Partial {
     fn create(folder: &Path, intake: Intake, place: Place) -> Result<Self, BlobError> {
-        // Told before the body comes, though only the rename decides.
-        if place.is_taken() {
-            return Err(exists());
-        }
         // Mode 0600 from the start.
         let file = NamedTempFile::new_in(folder).map_err(unavailable("a file cannot be created"))?;
         Ok(Self { file, intake, place })
