@@ -38,7 +38,7 @@ async fn start(emulators: &Emulators) -> NativeHost {
 
 async fn sign_in(host: &NativeHost, username: &str, password: &str) -> u16 {
     let body = json!({ "username": username, "password": password }).to_string();
-    let request = Request::post("/v1/login").header("content-type", "application/json");
+    let request = Request::post("/v1/sessions/login").header("content-type", "application/json");
     host.send(request.body(Bytes::from(body)).expect("a request")).await.status
 }
 
