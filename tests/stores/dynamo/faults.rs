@@ -68,7 +68,7 @@ async fn a_put_that_fails_for_a_moment_is_done_once() {
         assert_eq!(conflict(store.transact(&[put(action, 2, Condition::Absent)]).await), Some(0), "{action}");
         emulators.misbehave(twice("PutItem", action)).await;
         let change = put(action, 2, Condition::At(first.version));
-        store.transact(&[change.clone()]).await.unwrap_or_else(|e| panic!("{action}: {e:?}"));
+        store.transact(std::slice::from_ref(&change)).await.unwrap_or_else(|e| panic!("{action}: {e:?}"));
         assert_eq!(found(&store, action).await.item["count"], 2, "{action}");
         emulators.misbehave(twice("PutItem", action)).await;
         let late = store.transact(&[change]).await.unwrap_err();
