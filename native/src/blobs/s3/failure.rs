@@ -30,15 +30,6 @@ pub(super) fn status<E>(error: &SdkError<E>) -> Option<u16> {
     error.raw_response().map(|response| response.status().as_u16())
 }
 
-/// Whether it remains open what became of the request: there was no answer, or one that does not tell.
-pub(super) fn is_unclear<E>(error: &SdkError<E>) -> bool {
-    match error {
-        SdkError::ConstructionFailure(_) => false,
-        SdkError::ServiceError(_) => status(error).is_none_or(|status| !(400..500).contains(&status)),
-        _ => true,
-    }
-}
-
 fn advice(code: &str, status: Option<u16>) -> Option<&'static str> {
     Some(match (code, status) {
         ("NoSuchBucket", _) => "create the bucket, or set S3_BUCKET_NAME to one that exists",

@@ -47,10 +47,10 @@ pub(super) async fn put(target: Target, first: Bytes, incoming: Incoming) -> Res
     outcome
 }
 
-/// The length of a part, counted from 0.
+/// The length of a part behind the first, which is number 0 and short whatever follows.
 fn part_bytes(number: usize, length: Option<u64>) -> usize {
     let needed = match length {
-        Some(length) => usize::try_from(length.div_ceil(MAX_PARTS as u64)).unwrap_or(usize::MAX),
+        Some(length) => usize::try_from(length.div_ceil(MAX_PARTS as u64 - 1)).unwrap_or(usize::MAX),
         None => PART_BYTES * (1 + number / PARTS_OF_A_LENGTH),
     };
     needed.max(PART_BYTES)
@@ -169,8 +169,8 @@ mod tests {
         let unknown: u64 = (0..MAX_PARTS).map(|number| part_bytes(number, None) as u64).sum();
         assert!(unknown >= 5 * TIB, "{unknown}");
         for length in [1, 5 << 30, 80 << 30, TIB, 5 * TIB] {
-            let part = part_bytes(0, Some(length)) as u64;
-            assert!(part * MAX_PARTS as u64 >= length, "{length}: {part}");
+            let part = part_bytes(1, Some(length)) as u64;
+            assert!(PART_BYTES as u64 + part * (MAX_PARTS as u64 - 1) >= length, "{length}: {part}");
             assert!(part == PART_BYTES as u64 || length > 78 << 30, "{length}: {part}");
         }
         // S3's limit of a part.

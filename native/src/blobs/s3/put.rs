@@ -94,17 +94,13 @@ impl Target {
         self.terms.only_if_absent.then(|| "*".to_owned())
     }
 
-    /// Finds out what became of a put that was refused or not answered. What looks like a refusal may be the answer to
-    /// the second attempt of a request whose first was done.
+    /// Finds out what became of a put that was refused or not answered. Whatever looks like a refusal may be the answer
+    /// to the second attempt of a request whose first was done.
     pub(super) async fn settle<E>(&self, what: &'static str, error: SdkError<E>) -> Result<(), BlobError>
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
         let refused = matches!(failure::status(&error), Some(409 | 412));
-        let gone = failure::code(&error) == Some("NoSuchUpload");
-        if !(refused || gone || failure::is_unclear(&error)) {
-            return Err(failure::of(what, error));
-        }
         match get::head(&self.blobs, &self.key).await {
             Ok(Some(found)) if found.mark.as_ref() == Some(&self.mark) => Ok(()),
             Ok(Some(_)) if refused => Err(exists()),
