@@ -101,10 +101,13 @@ async fn another_length_type_hash_or_url_is_refused() {
         assert!((400..500).contains(&answer.status), "{headers:?}: {}", answer.text());
         assert_eq!(bucket.blobs.head(&name).await.unwrap(), None, "{headers:?}");
     }
-    for (from, to) in [("a.txt", "b.txt"), ("Expires=60", "Expires=61"), ("Signature=", "Signature=0")] {
+    for (from, to) in
+        [("a.txt", "b.txt"), ("Expires=60", "Expires=61"), ("X-Amz-Signature=", "X-Amz-Signature=0")]
+    {
         assert!(url.url.contains(from), "{from}: {}", url.url);
         let altered = Presigned { url: url.url.replace(from, to), ..url.clone() };
-        assert_eq!(follow(&altered, url.headers.clone(), b"hello").await.status, 403, "{from}");
+        let answer = follow(&altered, url.headers.clone(), b"hello").await;
+        assert!(matches!(answer.status, 400 | 403), "{from}: {}", answer.text());
     }
     let as_get = Presigned { method: "GET", ..url.clone() };
     assert_eq!(follow(&as_get, HeaderMap::new(), b"").await.status, 403);

@@ -62,7 +62,7 @@ fn describe<E: ProvideErrorMetadata + Error + 'static>(error: &SdkError<E>) -> S
 }
 
 /// The error with its causes, which the SDK leaves out.
-fn chain(error: &dyn Error) -> String {
+pub(super) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

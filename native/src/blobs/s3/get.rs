@@ -98,7 +98,9 @@ fn into_body(bytes: ByteStream) -> Body {
     Body::stream(stream::try_unfold(bytes, |mut bytes| async move {
         match bytes.try_next().await {
             Ok(piece) => Ok(piece.map(|piece| (piece, bytes))),
-            Err(error) => Err(BodyError::new(format!("the object store broke off: {error}"))),
+            Err(error) => {
+                Err(BodyError::new(format!("the object store broke off: {}", failure::chain(&error))))
+            }
         }
     }))
 }
