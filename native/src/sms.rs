@@ -1,3 +1,5 @@
 //! SMS: the ways a message leaves.
 
 pub mod outbox;
+#[cfg(feature = "aws")]
+pub mod sns;

@@ -1,0 +1,95 @@
+//! A bucket, and bodies to put into it.
+
+use aws_sdk_s3::{Client, config};
+use bytes::Bytes;
+use futures::stream::{self, StreamExt};
+use portico::blobs::s3::S3Blobs;
+use portico_core::http::body::{Body, BodyError};
+use portico_core::ports::blobs::{BlobKey, Blobs, PutTerms};
+use tempfile::TempDir;
+
+use crate::emulators::Emulators;
+
+pub const MIB: usize = 1024 * 1024;
+
+/// What is put at once is no longer than this.
+pub const PART: usize = 8 * MIB;
+
+pub const BUCKET: &str = "portico-files";
+
+/// An empty bucket.
+#[derive(Debug)]
+pub struct Bucket {
+    pub emulators: Emulators,
+    pub blobs: S3Blobs,
+    folder: TempDir,
+}
+
+impl Bucket {
+    pub async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let emulators = Emulators::start_with(&["--data", folder.path().to_str().unwrap()]);
+        let blobs = S3Blobs::new(&emulators.config(), BUCKET.to_owned(), true);
+        blobs.prepare().await.unwrap();
+        emulators.forget_calls().await;
+        Self { emulators, blobs, folder }
+    }
+
+    pub async fn calls(&self, operation: &str) -> u64 {
+        self.emulators.calls("s3", operation).await
+    }
+
+    /// Lets an operation go wrong.
+    pub async fn misbehave(&self, operation: &str, action: &str, times: u64) {
+        let rule =
+            serde_json::json!({"service": "s3", "operation": operation, "action": action, "times": times});
+        self.emulators.misbehave(rule).await;
+    }
+
+    pub async fn read(&self, key: &BlobKey) -> Option<Bytes> {
+        let blob = self.blobs.get(key, None).await.unwrap()?;
+        Some(blob.body.read(usize::MAX).await.unwrap())
+    }
+
+    /// A client that knows nothing of blobs.
+    pub fn client(&self) -> Client {
+        let config = config::Builder::from(&self.emulators.config()).force_path_style(true).build();
+        Client::from_conf(config)
+    }
+
+    /// Uploads in parts that were neither completed nor aborted, and their parts: the emulators do not list them, but
+    /// keep each as a file.
+    pub fn leftovers(&self) -> usize {
+        let files = std::fs::read_dir(self.folder.path().join("s3")).unwrap();
+        let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with(".upload")).count()
+    }
+}
+
+pub fn key(text: &str) -> BlobKey {
+    BlobKey::parse(text).unwrap()
+}
+
+pub fn terms() -> PutTerms {
+    PutTerms::up_to(1 << 30, "text/plain")
+}
+
+/// Pieces of a mebibyte each, in which no two are alike.
+pub fn pieces(count: usize) -> impl futures::Stream<Item = Result<Bytes, BodyError>> + Send {
+    stream::iter(0..count).map(|n| Ok(piece(n)))
+}
+
+pub fn piece(n: usize) -> Bytes {
+    let mut piece = vec![u8::try_from(n % 251).unwrap(); MIB];
+    piece[..8].copy_from_slice(&(n as u64).to_be_bytes());
+    piece.into()
+}
+
+/// So many mebibytes.
+pub fn body(count: usize) -> Body {
+    Body::stream(pieces(count))
+}
+
+pub fn bytes(count: usize) -> Vec<u8> {
+    (0..count).flat_map(piece).collect()
+}
