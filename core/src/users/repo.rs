@@ -233,7 +233,7 @@ fn claims_beyond(user: &User, other: &User) -> Vec<(Key, Obstacle)> {
 
 /// The claims that an account holds, each with what it means if somebody else does. Names of the older system stand
 /// in its rows as they were typed; what is claimed is the folded form.
-pub fn claims(user: &User) -> Vec<(Key, Obstacle)> {
+pub(crate) fn claims(user: &User) -> Vec<(Key, Obstacle)> {
     let username = user.username.as_ref().map(|name| (username_claim(name), Obstacle::UsernameTaken));
     let email = user.email.as_ref().map(|email| (email_claim(email), Obstacle::EmailTaken));
     let google = user.google_sub.as_ref().map(|sub| (google_claim(sub), Obstacle::GoogleTaken));
@@ -298,4 +298,68 @@ pub async fn list(store: &dyn Store, below: Option<&str>, limit: usize) -> Resul
 pub async fn is_empty(store: &dyn Store) -> Result<bool, Error> {
     let page = list(store, None, 1).await?;
     Ok(page.users.is_empty() && page.next.is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use futures::executor::block_on;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::memory::clock::ManualClock;
+    use crate::memory::entropy::SeededEntropy;
+    use crate::memory::store::MemoryStore;
+    use crate::ports::store_ext::put;
+
+    fn account(id: &str, username: &str) -> User {
+        serde_json::from_value(json!({ "user_id": id, "username": username })).unwrap()
+    }
+
+    async fn write(store: &MemoryStore, row: Value) {
+        let key = key(row["user_id"].as_str().unwrap());
+        store.write(put(key, &row, Condition::Always).unwrap()).await.unwrap();
+    }
+
+    async fn rename(store: &MemoryStore, user_id: &str, username: &str) {
+        let old = find(store, user_id).await.unwrap().unwrap();
+        let new = User { username: account("", username).username, ..old.value.clone() };
+        let mut tx = Transaction::new();
+        put_renamed(store, &mut tx, &old, &new).await.unwrap();
+        tx.commit(store).await.unwrap().unwrap();
+    }
+
+    async fn owner(store: &MemoryStore, username: &str) -> Option<String> {
+        LoginName::parse(username).unwrap().find_owner(store).await.unwrap()
+    }
+
+    #[test]
+    fn only_its_own_claims_are_given_free_by_an_account_of_the_older_system() {
+        let store = MemoryStore::new(Arc::new(ManualClock::default()), Arc::new(SeededEntropy::new(7)));
+        block_on(async {
+            write(&store, json!({ "user_id": "old", "username": "Grace" })).await;
+            let mut tx = Transaction::new();
+            put_new(&mut tx, &account("new", "grace")).unwrap();
+            tx.commit(&store).await.unwrap().unwrap();
+            rename(&store, "old", "hopper").await;
+            assert_eq!(owner(&store, "grace").await.as_deref(), Some("new"));
+            assert_eq!(owner(&store, "hopper").await.as_deref(), Some("old"));
+            rename(&store, "old", "murray").await;
+            assert_eq!(owner(&store, "hopper").await, None);
+        });
+    }
+
+    #[test]
+    fn the_same_name_in_another_case_stays_claimed() {
+        let store = MemoryStore::new(Arc::new(ManualClock::default()), Arc::new(SeededEntropy::new(7)));
+        block_on(async {
+            write(&store, json!({ "user_id": "old", "username": "Grace" })).await;
+            write(&store, json!({ "user_id": "username#grace", "owner_id": "old" })).await;
+            rename(&store, "old", "grace").await;
+            assert_eq!(owner(&store, "GRACE").await.as_deref(), Some("old"));
+            rename(&store, "old", "hopper").await;
+            assert_eq!(owner(&store, "grace").await, None);
+        });
+    }
 }
