@@ -38,16 +38,16 @@ enum Command {
     /// Manage the keys that sign access tokens
     #[command(subcommand)]
     Keys(KeysCommand),
-    /// Check configuration, keys, data directory, database, files, mail and clock, and say what to do
+    /// Check configuration, keys, storage, mail, SMS and clock, and say what to do
     Doctor,
-    /// Copy database and files into a folder, consistently, even while Portico serves
+    /// Copy the embedded store's database and files into a folder, consistently, even while Portico serves
     ///
     /// The folder has its name only once all of it is verified and on the disk. What is not in it: keys and `.env`.
     Backup {
         /// The folder to make; it must not exist
         to: PathBuf,
     },
-    /// Put a backup in place of database and files; Portico must be stopped
+    /// Put a backup in place of the embedded store's database and files; Portico must be stopped
     Restore {
         /// What `portico backup` wrote: a folder, or a file of the database alone
         from: PathBuf,
@@ -62,7 +62,7 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum AdminCommand {
-    /// Create an administrator; Portico must be stopped
+    /// Create an administrator; with the embedded store, Portico must be stopped
     ///
     /// The password is asked for twice on a terminal, else read from the first line of standard input.
     Create {

@@ -3,6 +3,8 @@
 //! Everything that can be known to be wrong before serving is found here and reported in one message,
 //! including files that cannot be used. Only generating keys waits until all else is right.
 
+mod aws;
+
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -20,6 +22,8 @@ use tracing::level_filters::LevelFilter;
 use crate::keys::{self, KeySource};
 use crate::mail::smtp::{SmtpSettings, SmtpTls};
 use crate::server::tls;
+
+pub use aws::{AwsCredentials, AwsSettings, AwsStorage};
 
 /// Stands for the file itself in problems about it.
 static DOTENV: Variable = Variable { name: ".env", default: "", about: "", secret: false };
@@ -44,8 +48,12 @@ pub struct Host {
     pub tls: Option<Arc<ServerConfig>>,
     /// Where metrics are served.
     pub metrics: Option<SocketAddr>,
-    /// Folder of everything kept.
+    /// Where items and files are kept.
+    pub storage: Storage,
+    /// Folder of the embedded store, of a generated key and of the outbox.
     pub data_dir: PathBuf,
+    /// The account and the address that whatever is at AWS is asked at.
+    pub aws: AwsSettings,
     /// Where the signing keys come from.
     pub keys: KeySource,
     /// How e-mail leaves.
@@ -60,6 +68,15 @@ pub struct Host {
     pub log_format: Option<LogFormat>,
     /// How much is logged.
     pub log_level: LevelFilter,
+}
+
+/// Where items and files are kept.
+#[derive(Clone, Debug)]
+pub enum Storage {
+    /// In one SQLite file and one folder, under the data directory.
+    Embedded,
+    /// In DynamoDB and S3.
+    Aws(AwsStorage),
 }
 
 /// How e-mail leaves.
@@ -132,16 +149,19 @@ impl Config {
 impl Host {
     fn read(vars: &Vars<'_>, settings: &Settings) -> Self {
         let data_dir = PathBuf::from(vars.text(&v::DATA_DIR));
+        let (on_aws, sms) = (settings.storage == StorageBackend::Aws, read_sms(vars, settings));
         Self {
             listen_host: read_listen_host(vars),
             listen_port: vars.number(&v::APP_PORT, 0, u16::MAX),
             tls: read_tls(vars),
             metrics: vars
                 .parse(&v::METRICS_ADDR, "an address and a port, such as 127.0.0.1:9090", |t| t.parse().ok()),
+            storage: if on_aws { Storage::Aws(AwsStorage::read(vars)) } else { Storage::Embedded },
             keys: keys::find(vars, settings.environment, &data_dir),
             data_dir,
+            aws: AwsSettings::read(vars, on_aws || sms == SmsChoice::Sns),
             mail: read_mail(vars, settings.environment),
-            sms: read_sms(vars, settings),
+            sms,
             trusted_proxies: read_trusted_proxies(vars),
             first_admin: read_first_admin(vars),
             log_format: vars.choice(&v::LOG_FORMAT, &[("text", LogFormat::Text), ("json", LogFormat::Json)]),
@@ -303,13 +323,18 @@ fn read_log_level(vars: &Vars<'_>) -> LevelFilter {
 
 /// Refuses settings that are understood but not built in.
 fn refuse_what_this_build_lacks(vars: &Vars<'_>, settings: &Settings, host: &Host) {
+    if cfg!(feature = "aws") {
+        return;
+    }
     if settings.storage == StorageBackend::Aws {
         let message = "`aws` is not in this build: set STORAGE_BACKEND=embedded (AWS_ENDPOINT_URL and \
-                       AWS_ACCESS_KEY_ID imply `aws`)";
+                       AWS_ACCESS_KEY_ID imply `aws`), or build with the feature `aws`";
         vars.problem(&v::STORAGE_BACKEND, message);
     }
     if host.sms == SmsChoice::Sns {
-        vars.problem(&v::SMS_SENDER, "`sns` is not in this build: set `none` or, in development, `outbox`");
+        let message = "`sns` is not in this build: set `none` or, in development, `outbox`, or build with the \
+                       feature `aws`";
+        vars.problem(&v::SMS_SENDER, message);
     }
 }
 

@@ -1,26 +1,36 @@
 //! The app put together on this host, from a configuration.
+//!
+//! What differs between the places where items and files are kept is in [`embedded`] and `aws`.
+
+#[cfg(feature = "aws")]
+mod aws;
+#[cfg(not(feature = "aws"))]
+#[path = "host/without_aws.rs"]
+mod aws;
+mod embedded;
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use portico_core::App;
 use portico_core::config::Settings;
+use portico_core::dynamo::mismatch::Mismatch;
 use portico_core::error::Error;
 use portico_core::ports::Ports;
+use portico_core::ports::blobs::{Blobs, Presigner};
 use portico_core::ports::clock::Clock;
 use portico_core::ports::entropy::Entropy;
 use portico_core::ports::mailer::Mailer;
 use portico_core::ports::signer::SignerError;
 use portico_core::ports::sms::SmsSender;
+use portico_core::ports::store::{Store, StoreError};
 use tokio::runtime::Handle;
 
 use crate::background::TokioBackground;
-use crate::blobs::dir::DirBlobs;
 use crate::clock::SystemClock;
 use crate::entropy::SystemEntropy;
-use crate::env::{FirstAdmin, Host, MailChoice, SmsChoice};
-use crate::files::create_private_dir;
+use crate::env::{FirstAdmin, Host, MailChoice, SmsChoice, Storage};
 use crate::hasher::HashPool;
 use crate::http_client::HyperClient;
 use crate::keys::MakeError;
@@ -30,6 +40,8 @@ use crate::mail::smtp::SmtpMailer;
 use crate::signer::AwsLcSigner;
 use crate::sms::outbox::OutboxSms;
 use crate::store::sqlite::{DatabaseError, SqliteStore};
+
+use aws::Aws;
 
 /// The folder of messages that development writes, within the data directory.
 pub const OUTBOX: &str = "outbox";
@@ -45,10 +57,31 @@ const FIRST_ADMIN: &str = "admin";
 pub struct Running {
     /// The app.
     pub app: Arc<App>,
-    /// Its store.
-    pub store: Arc<SqliteStore>,
+    /// Its embedded store, which wants to be purged and closed; without one, it is all at AWS.
+    pub embedded: Option<Arc<SqliteStore>>,
     /// Its work beyond answers.
     pub background: TokioBackground,
+}
+
+impl Running {
+    /// Closes what has to be closed; nothing may be asked of the app afterwards.
+    ///
+    /// # Errors
+    /// When the embedded store does not close; nothing that was acknowledged is lost.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        match &self.embedded {
+            Some(store) => store.close().await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Where items and files are kept, as ports.
+struct Kept {
+    store: Arc<dyn Store>,
+    blobs: Arc<dyn Blobs>,
+    presigner: Option<Arc<dyn Presigner>>,
+    embedded: Option<Arc<SqliteStore>>,
 }
 
 /// Why the app cannot start, in words for the operator.
@@ -57,6 +90,12 @@ pub enum StartError {
     /// The data directory or the database.
     #[error(transparent)]
     Database(#[from] DatabaseError),
+    /// What is at AWS does not answer as it should.
+    #[error("{0}")]
+    Aws(String),
+    /// Tables that cannot be used as they are.
+    #[error("DynamoDB cannot be used:{}", listed(.0))]
+    Tables(Vec<Mismatch>),
     /// The signing keys' files.
     #[error(transparent)]
     Keys(#[from] MakeError),
@@ -90,6 +129,11 @@ impl StartError {
     }
 }
 
+/// Mismatches, a line each.
+fn listed(mismatches: &[Mismatch]) -> String {
+    mismatches.iter().map(|mismatch| format!("\n  {mismatch}")).collect()
+}
+
 /// Opens the store, makes what is missing, and puts the app together. Must run within a tokio runtime.
 ///
 /// # Errors
@@ -97,17 +141,21 @@ impl StartError {
 pub async fn start(settings: Settings, host: Host) -> Result<Running, StartError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
-    // First, for its lock: of two processes with one directory, one goes no further.
-    let store = open_store(&host.data_dir, Arc::clone(&clock), Arc::clone(&entropy)).await?;
+    let aws = Aws::new(host.aws);
+    // First, for the embedded store's lock: of two processes with one directory, one goes no further.
+    let kept = match &host.storage {
+        Storage::Embedded => embedded::open(&host.data_dir, &clock, &entropy)?,
+        Storage::Aws(storage) => aws.open(storage, &clock, &entropy).await?,
+    };
     let keys = host.keys.obtain()?;
     let background = TokioBackground::new(Handle::current());
     let outbox = host.data_dir.join(OUTBOX);
     let ports = Ports {
-        store: Arc::clone(&store) as _,
-        blobs: open_blobs(host.data_dir.join(FILES))?,
-        presigner: None,
+        store: kept.store,
+        blobs: kept.blobs,
+        presigner: kept.presigner,
         mailer: open_mailer(host.mail, &outbox)?,
-        sms: open_sms(host.sms, &outbox, &clock)?,
+        sms: open_sms(host.sms, &outbox, &clock, &aws).await?,
         http: Arc::new(HyperClient::default()),
         limiter: Arc::new(MemoryLimiter::new(settings.rate_limit)),
         signer: Arc::new(AwsLcSigner::new(&keys)?),
@@ -118,22 +166,7 @@ pub async fn start(settings: Settings, host: Host) -> Result<Running, StartError
     };
     let app = App::new(settings, keys, ports);
     create_first_admin(&app, host.first_admin).await?;
-    Ok(Running { app, store, background })
-}
-
-async fn open_store(
-    data_dir: &Path,
-    clock: Arc<dyn Clock>,
-    entropy: Arc<dyn Entropy>,
-) -> Result<Arc<SqliteStore>, StartError> {
-    create_private_dir(data_dir)
-        .map_err(StartError::io(format!("DATA_DIR {} cannot be created", data_dir.display())))?;
-    Ok(Arc::new(SqliteStore::open(data_dir, clock, entropy)?))
-}
-
-fn open_blobs(folder: PathBuf) -> Result<Arc<DirBlobs>, StartError> {
-    let what = format!("{} cannot be used", folder.display());
-    Ok(Arc::new(DirBlobs::open(folder).map_err(StartError::io(what))?))
+    Ok(Running { app, embedded: kept.embedded, background })
 }
 
 fn open_mailer(choice: MailChoice, outbox: &Path) -> Result<Arc<dyn Mailer>, StartError> {
@@ -146,14 +179,15 @@ fn open_mailer(choice: MailChoice, outbox: &Path) -> Result<Arc<dyn Mailer>, Sta
     }
 }
 
-fn open_sms(
+async fn open_sms(
     choice: SmsChoice,
     outbox: &Path,
     clock: &Arc<dyn Clock>,
+    aws: &Aws,
 ) -> Result<Option<Arc<dyn SmsSender>>, StartError> {
     match choice {
-        // `env` refuses SNS, which this build does not have.
-        SmsChoice::None | SmsChoice::Sns => Ok(None),
+        SmsChoice::None => Ok(None),
+        SmsChoice::Sns => aws.open_sms().await.map(Some),
         SmsChoice::Outbox => {
             let sender = OutboxSms::new(outbox.to_owned(), Arc::clone(clock));
             let sender = sender.map_err(StartError::io(format!("{} cannot be created", outbox.display())))?;

@@ -1,15 +1,18 @@
-//! Portico as one self-hosted program: the ports of [`portico_core`] on tokio, SQLite and files, an HTTP server,
-//! and a command line.
+//! Portico as one self-hosted program: the ports of [`portico_core`] on tokio, over SQLite and files or over
+//! DynamoDB, an HTTP server, and a command line.
 //!
 //! # Where things are
 //! - [`cli`]: what the program can be asked to do · [`env`]: its settings · [`host`]: the app put together
 //! - [`backup`]: copies of database and files, and putting them back
+//! - `aws`: the connection to AWS, if it is built in
 //! - [`server`]: HTTP · [`dev`]: the development outbox · [`telemetry`]: logs and metrics
 //! - the ports: [`store`], [`blobs`], [`mail`], [`sms`], [`http_client`], [`limiter`], [`signer`] (with [`keys`]), [`hasher`],
 //!   [`clock`], [`entropy`], [`background`]
 //!
 //! Nothing here decides what a request may do or what it is answered: that is core's alone.
 
+#[cfg(feature = "aws")]
+pub mod aws;
 pub mod background;
 pub mod backup;
 pub mod blobs;

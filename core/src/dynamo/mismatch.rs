@@ -31,6 +31,8 @@ pub enum Remedy {
     Request(Box<Request>),
     /// What only an operator can do.
     Advice(String),
+    /// What only an operator can do, before which this table must not be used.
+    AnotherTable(String),
 }
 
 impl Mismatch {
@@ -44,6 +46,12 @@ impl Mismatch {
         Self { table: table.to_owned(), what, remedy: Remedy::Request(Box::new(request)) }
     }
 
+    /// Whether the table is of no use as it is: every request for an item would fail.
+    #[must_use]
+    pub fn is_unusable(&self) -> bool {
+        matches!(self.remedy, Remedy::AnotherTable(_))
+    }
+
     fn advised(table: &str, what: String, advice: impl Into<String>) -> Self {
         Self { table: table.to_owned(), what, remedy: Remedy::Advice(advice.into()) }
     }
@@ -55,7 +63,7 @@ impl fmt::Display for Mismatch {
         write!(f, "table {}: {}; ", self.table, self.what)?;
         match &self.remedy {
             Remedy::Request(request) => write!(f, "run: {}", command(request)),
-            Remedy::Advice(advice) => f.write_str(advice),
+            Remedy::Advice(advice) | Remedy::AnotherTable(advice) => f.write_str(advice),
         }
     }
 }
@@ -104,14 +112,11 @@ fn compare_key(table: &'static Table, name: &str, found: &TableDescription) -> O
     }
     let what = format!("its key is {} and must be {}, of strings", shown(&found.key_schema), shown(&wanted));
     let variable = format!("DYNAMO_TABLE_{}", table.name.to_ascii_uppercase());
-    Some(Mismatch::advised(
-        name,
-        what,
-        format!(
-            "a key cannot be changed: name another table in {variable}, start again so that it is made, and copy the \
-             items into it"
-        ),
-    ))
+    let advice = format!(
+        "a key cannot be changed: name another table in {variable}, start again so that it is made, and copy the \
+         items into it"
+    );
+    Some(Mismatch { table: name.to_owned(), what, remedy: Remedy::AnotherTable(advice) })
 }
 
 fn compare_index(index: &Index, name: &str, found: &TableDescription) -> Option<Mismatch> {
@@ -345,6 +350,18 @@ mod tests {
             of_users(found),
             ["table prod-users: index email-index is CREATING; wait until it is done, and start again"]
         );
+    }
+
+    #[test]
+    fn only_a_table_of_another_key_is_unusable() {
+        let found: TableDescription = serde_json::from_value(json!({
+            "TableStatus": "ACTIVE", "KeySchema": key(&["id"]), "AttributeDefinitions": definitions(&["id"]),
+        }))
+        .unwrap();
+        let mismatches = compare(&USERS, "users", &found, &TimeToLiveDescription::default());
+        let unusable: Vec<_> = mismatches.iter().map(Mismatch::is_unusable).collect();
+        assert_eq!(unusable, [true, false, false, false, false], "its key, and the indexes it lacks");
+        assert!(!Mismatch::missing(&USERS, "users").is_unusable());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::env::Config;
 use crate::host::{self, StartError};
 use crate::store::sqlite::DatabaseError;
 
-/// Creates an administrator in the store, which no other process may have open.
+/// Creates an administrator in the store; no other process may have an embedded one open.
 pub(super) fn create(username: &str, email: &str) -> Result<(), Failure> {
     let Config { settings, mut host } = Config::load()?;
     // This one is asked for; that one is not.
@@ -20,7 +20,7 @@ pub(super) fn create(username: &str, email: &str) -> Result<(), Failure> {
         let running = host::start(settings, host).await.map_err(explain)?;
         let created = running.app.create_admin(username, email, password).await;
         running.background.finish(Duration::from_secs(10)).await;
-        let closed = running.store.close().await;
+        let closed = running.close().await;
         let user = created?;
         closed?;
         say(format_args!("administrator {} created; sign in with that name or {email}", user.username()));

@@ -1,15 +1,15 @@
 //! `portico backup` and `portico restore`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{Failure, complain, say};
 use crate::backup::{self, Amount, BackupError, Damage, Restored, Taken, Wish};
 use crate::clock::SystemClock;
-use crate::env::Config;
+use crate::env::{Config, Storage};
 
 /// Copies database and files, while they are in use or not; fails, but keeps the copy, if files were damaged before.
 pub(super) fn backup(to: &Path) -> Result<(), Failure> {
-    let data_dir = Config::load()?.host.data_dir;
+    let data_dir = embedded()?;
     let Taken { copied, deleted, damage } = backup::take(&data_dir, to)?;
     say(format_args!("{}: the database and {} written and verified", to.display(), shown(copied)));
     if deleted > 0 {
@@ -30,7 +30,7 @@ pub(super) fn backup(to: &Path) -> Result<(), Failure> {
 
 /// Puts a backup in place.
 pub(super) fn restore(from: &Path, wish: Wish) -> Result<(), Failure> {
-    let data_dir = Config::load()?.host.data_dir;
+    let data_dir = embedded()?;
     let restored = backup::restore(from, &data_dir, wish, &SystemClock).inspect_err(|error| {
         if let BackupError::Incomplete { damage, .. } = error {
             complain_of(damage);
@@ -49,6 +49,20 @@ pub(super) fn restore(from: &Path, wish: Wish) -> Result<(), Failure> {
     }
     complain_of(&damage);
     Ok(())
+}
+
+/// The data directory, if that is where everything is.
+fn embedded() -> Result<PathBuf, Failure> {
+    let host = Config::load()?.host;
+    match host.storage {
+        Storage::Embedded => Ok(host.data_dir),
+        Storage::Aws(storage) => Err(Failure(format!(
+            "items are in DynamoDB and files in S3, which keep their own history: turn on point-in-time recovery for \
+             every table and versioning for the bucket {}, and restore with those (`portico backup` and `portico \
+             restore` are for STORAGE_BACKEND=embedded)",
+            storage.bucket
+        ))),
+    }
 }
 
 /// Tells of damage, file by file, as far as it is told of one by one.

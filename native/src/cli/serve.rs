@@ -11,8 +11,8 @@ use tokio::time::sleep;
 
 use super::{Failure, say};
 use crate::dev::{self, DevOutbox};
-use crate::env::{Config, Host, MailChoice, SmsChoice};
-use crate::host::{self, OUTBOX, Running};
+use crate::env::{Config, Host, MailChoice, SmsChoice, Storage};
+use crate::host::{self, OUTBOX};
 use crate::server::{STOP_WITHIN, Server, Service};
 use crate::store::sqlite::SqliteStore;
 use crate::telemetry;
@@ -45,16 +45,18 @@ async fn serve(Config { settings, host }: Config) -> Result<(), Failure> {
             .map_err(|error| Failure(format!("{} {address}: {error}", v::METRICS_ADDR.name)))?;
     }
     let development = settings.environment == Environment::Development;
-    let Running { app, store, background } = host::start(settings, host.clone()).await?;
+    let running = host::start(settings, host.clone()).await?;
     let server = bind(&host).await?;
     announce(&server, &host, development)?;
     let outbox = development.then(|| DevOutbox::new(host.data_dir.join(OUTBOX)));
-    let service = Service { app: Arc::clone(&app), outbox, trusted_proxies: host.trusted_proxies };
-    let chores = [tokio::spawn(drain_outbox(app)), tokio::spawn(purge_expired(Arc::clone(&store)))];
+    let service = Service { app: Arc::clone(&running.app), outbox, trusted_proxies: host.trusted_proxies };
+    let mut chores = vec![tokio::spawn(drain_outbox(Arc::clone(&running.app)))];
+    // DynamoDB removes what has expired by itself.
+    chores.extend(running.embedded.clone().map(|store| tokio::spawn(purge_expired(store))));
     let finished = server.serve(Arc::new(service), stop.wait()).await;
     chores.iter().for_each(tokio::task::JoinHandle::abort);
-    let done = background.finish(STOP_WITHIN).await;
-    if let Err(error) = store.close().await {
+    let done = running.background.finish(STOP_WITHIN).await;
+    if let Err(error) = running.close().await {
         tracing::error!(%error, "the store was not closed properly; nothing acknowledged is lost");
     }
     tracing::info!(everything_finished = finished && done, "stopped");
@@ -73,9 +75,9 @@ async fn bind(host: &Host) -> Result<Server, Failure> {
 /// Tells whoever started it where everything is.
 fn announce(server: &Server, host: &Host, development: bool) -> Result<(), Failure> {
     let url = reachable_url(server.address()?, server.is_secure());
-    let data_dir = std::path::absolute(&host.data_dir)?;
+    let data = whereabouts(host)?;
     say(format_args!("Portico {} listens on {url}", env!("CARGO_PKG_VERSION")));
-    say(format_args!("  data    {}", data_dir.display()));
+    say(format_args!("  data    {data}"));
     if development {
         say(format_args!("  API     {url}/docs"));
         let outbox = matches!(host.mail, MailChoice::Outbox(_)) || host.sms == SmsChoice::Outbox;
@@ -84,8 +86,19 @@ fn announce(server: &Server, host: &Host, development: bool) -> Result<(), Failu
         }
         say("  mode    development (APP_ENV=production for serving people)");
     }
-    tracing::info!(url, data_dir = %data_dir.display(), development, "listening");
+    tracing::info!(url, data, development, "listening");
     Ok(())
+}
+
+/// Where items and files are.
+fn whereabouts(host: &Host) -> Result<String, Failure> {
+    Ok(match &host.storage {
+        Storage::Embedded => std::path::absolute(&host.data_dir)?.display().to_string(),
+        Storage::Aws(storage) => {
+            let place = host.aws.endpoint_url.as_deref().unwrap_or("AWS");
+            format!("DynamoDB and bucket {} at {place}, {}", storage.bucket, host.aws.region)
+        }
+    })
 }
 
 /// The address in a form that a browser on this machine can open.

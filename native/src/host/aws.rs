@@ -1,0 +1,77 @@
+//! Items in DynamoDB, files in S3, SMS through SNS.
+
+use std::sync::Arc;
+
+use aws_config::SdkConfig;
+use portico_core::dynamo::mismatch::Mismatch;
+use portico_core::dynamo::store::DynamoStore;
+use portico_core::ports::blobs::{Blobs, Presigner};
+use portico_core::ports::clock::Clock;
+use portico_core::ports::entropy::Entropy;
+use portico_core::ports::sms::SmsSender;
+use tokio::sync::OnceCell;
+
+use super::{Kept, StartError};
+use crate::aws::{connect, describe};
+use crate::env::{AwsSettings, AwsStorage};
+use crate::store::dynamo::SdkClient;
+
+/// AWS, connected to when something there is first opened, and then once for all.
+pub(super) struct Aws {
+    settings: AwsSettings,
+    config: OnceCell<SdkConfig>,
+}
+
+impl Aws {
+    pub(super) fn new(settings: AwsSettings) -> Self {
+        Self { settings, config: OnceCell::new() }
+    }
+
+    async fn config(&self) -> &SdkConfig {
+        self.config.get_or_init(|| connect(&self.settings)).await
+    }
+
+    /// Makes the tables and the bucket that are missing.
+    pub(super) async fn open(
+        &self,
+        storage: &AwsStorage,
+        clock: &Arc<dyn Clock>,
+        entropy: &Arc<dyn Entropy>,
+    ) -> Result<Kept, StartError> {
+        let client = Arc::new(SdkClient::new(self.config().await));
+        let tables = storage.tables.clone();
+        let store = DynamoStore::new(client, Arc::clone(clock), Arc::clone(entropy), tables);
+        prepare(&store).await?;
+        let (blobs, presigner) = self.open_blobs(storage).await?;
+        Ok(Kept { store: Arc::new(store), blobs, presigner, embedded: None })
+    }
+
+    async fn open_blobs(&self, _storage: &AwsStorage) -> Result<Opened, StartError> {
+        Ok((Arc::<portico_core::memory::blobs::MemoryBlobs>::default(), None))
+    }
+
+    pub(super) async fn open_sms(&self) -> Result<Arc<dyn SmsSender>, StartError> {
+        Err(StartError::Aws("SNS".to_owned()))
+    }
+}
+
+type Opened = (Arc<dyn Blobs>, Option<Arc<dyn Presigner>>);
+
+/// Makes missing tables, and tells of those that are not as they should be; only a table that is of no use at
+/// all ends the start.
+async fn prepare(store: &DynamoStore) -> Result<(), StartError> {
+    let prepared =
+        store.prepare().await.map_err(|error| StartError::Aws(format!("DynamoDB: {}", describe(&error))))?;
+    if !prepared.created.is_empty() {
+        tracing::info!(tables = prepared.created.join(", "), "tables were made");
+    }
+    let (unusable, imperfect): (Vec<Mismatch>, _) =
+        prepared.mismatches.into_iter().partition(Mismatch::is_unusable);
+    if !unusable.is_empty() {
+        return Err(StartError::Tables(unusable));
+    }
+    for mismatch in imperfect {
+        tracing::error!(%mismatch, "a table is not as it must be: some requests will fail, or items stay too long");
+    }
+    Ok(())
+}
