@@ -1,5 +1,10 @@
 //! `portico doctor`: everything that can be checked before serving, a line each.
+//!
+//! Where items and files are decides between [`embedded`] and `aws`; the rest is here.
 
+#[cfg(feature = "aws")]
+mod aws;
+mod embedded;
 mod files;
 
 use std::path::Path;
@@ -8,19 +13,14 @@ use std::time::{Duration, SystemTime};
 use portico_core::config::{Environment, Settings};
 use portico_core::ports::clock::Clock;
 use portico_core::time::Timestamp;
-use rusqlite::{Connection, OpenFlags};
 
 use super::{Failure, say, small_runtime};
 use crate::clock::SystemClock;
-use crate::env::{Config, Host, MailChoice, SmsChoice};
+use crate::env::{Config, Host, MailChoice, SmsChoice, Storage};
 use crate::files::create_private_dir;
 use crate::host::OUTBOX;
 use crate::keys::KeySource;
 use crate::mail::smtp::SmtpMailer;
-use crate::store::sqlite::{DATABASE, is_interrupted};
-
-/// Below this the database soon cannot grow.
-const LITTLE_SPACE_MIB: u64 = 512;
 
 /// No clock is right that shows an earlier time: this program is younger.
 const NOT_BEFORE: Timestamp = Timestamp::from_millis(1_767_225_600_000);
@@ -49,16 +49,32 @@ pub(super) fn run() -> Result<(), Failure> {
 }
 
 fn check(report: &mut Report, settings: &Settings, host: Host) -> Result<(), Failure> {
+    let runtime = small_runtime()?;
     report.add("configuration", check_configuration(settings));
     report.add("keys", check_keys(&host.keys));
-    report.add("data", check_data_dir(&host.data_dir));
-    report.add("space", check_space(&host.data_dir));
-    report.add("database", check_database(&host.data_dir));
-    report.add("files", files::check(&host.data_dir));
-    report.add("mail", small_runtime()?.block_on(check_mail(host.mail, &host.data_dir)));
-    report.add("sms", check_sms(host.sms));
-    report.add("clock", check_clock(&host.data_dir));
+    match &host.storage {
+        Storage::Embedded => embedded::check(report, &host.data_dir),
+        Storage::Aws(storage) => {
+            if keeps_files(&host) {
+                report.add("data", check_data_dir(&host.data_dir));
+            }
+            #[cfg(feature = "aws")]
+            runtime.block_on(aws::check(report, &host.aws, storage));
+            // `env` refuses it, so that this is never reached.
+            #[cfg(not(feature = "aws"))]
+            report.add("storage", Wrong(format!("{storage:?} is not in this build")));
+        }
+    }
+    report.add("mail", runtime.block_on(check_mail(host.mail, &host.data_dir)));
+    report.add("sms", check_sms(host.sms, &host.aws.sns_region));
     Ok(())
+}
+
+/// Whether anything is written to the data directory though items and files are elsewhere.
+fn keeps_files(host: &Host) -> bool {
+    matches!(host.mail, MailChoice::Outbox(_))
+        || host.sms == SmsChoice::Outbox
+        || matches!(host.keys, KeySource::Generate(..))
 }
 
 fn check_configuration(settings: &Settings) -> Finding {
@@ -102,39 +118,6 @@ fn is_open_to_others(_path: &Path) -> bool {
     false
 }
 
-fn check_space(path: &Path) -> Finding {
-    match fs4::available_space(path).map(|bytes| bytes / (1024 * 1024)) {
-        Ok(0..16) => Wrong("the disk is full: make space".to_owned()),
-        Ok(free @ ..LITTLE_SPACE_MIB) => Warning(format!("{free} MiB free: make space soon")),
-        Ok(free) => Fine(format!("{free} MiB free")),
-        Err(error) => Warning(format!("not known: {error}")),
-    }
-}
-
-/// Reads the database as it is, in use or not; opening it as the server does might change it.
-fn check_database(data_dir: &Path) -> Finding {
-    let file = data_dir.join(DATABASE);
-    if is_interrupted(data_dir) {
-        return Wrong(format!("a restore into {} was interrupted; run it again", data_dir.display()));
-    }
-    let Ok(metadata) = file.metadata() else {
-        return Fine(format!("created at first start: {}", file.display()));
-    };
-    match quick_check(&file) {
-        Ok(found) if found == "ok" => {
-            Fine(format!("{} is sound, {} KiB", file.display(), metadata.len() / 1024))
-        }
-        Ok(found) => Wrong(format!("{} is damaged ({found}): keep it, and restore a backup", file.display())),
-        Err(error) => Wrong(format!("{} cannot be read: {error}", file.display())),
-    }
-}
-
-fn quick_check(file: &Path) -> rusqlite::Result<String> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(file, flags)?;
-    connection.query_row("PRAGMA quick_check(1)", (), |row| row.get(0))
-}
-
 async fn check_mail(choice: MailChoice, data_dir: &Path) -> Finding {
     match choice {
         MailChoice::Outbox(_) => {
@@ -154,33 +137,27 @@ async fn check_mail(choice: MailChoice, data_dir: &Path) -> Finding {
     }
 }
 
-fn check_sms(choice: SmsChoice) -> Finding {
+fn check_sms(choice: SmsChoice, sns_region: &str) -> Finding {
     match choice {
         SmsChoice::Outbox => Fine("written beside the mail; none is sent".to_owned()),
         SmsChoice::None => Fine("none: phone numbers cannot be confirmed".to_owned()),
-        SmsChoice::Sns => Wrong("SNS is not in this build".to_owned()),
+        SmsChoice::Sns => Fine(format!("through SNS in {sns_region}; none was sent to try it")),
     }
 }
 
-/// A clock that went back is seen by files from the future.
-fn check_clock(data_dir: &Path) -> Finding {
+/// Compares the clock with a time that has been, by whatever knows it.
+fn check_clock(been: Option<SystemTime>, whose: &str) -> Finding {
     let now = SystemClock.now();
-    let ahead = newest_file(data_dir).and_then(|newest| newest.duration_since(SystemTime::now()).ok());
+    let behind = been.and_then(|been| been.duration_since(SystemTime::now()).ok());
     if now < NOT_BEFORE {
         return Wrong(format!("{now} cannot be right: set the system's time (NTP)"));
     }
-    match ahead {
-        Some(ahead) if ahead > Duration::from_secs(60) => Wrong(format!(
-            "{now} is {} s behind the newest file in the data directory: set the system's time (NTP)",
-            ahead.as_secs()
-        )),
+    match behind {
+        Some(behind) if behind > Duration::from_secs(60) => {
+            Wrong(format!("{now} is {} s behind {whose}: set the system's time (NTP)", behind.as_secs()))
+        }
         _ => Fine(now.to_string()),
     }
-}
-
-fn newest_file(folder: &Path) -> Option<SystemTime> {
-    let files = std::fs::read_dir(folder).ok()?;
-    files.filter_map(|file| file.ok()?.metadata().ok()?.modified().ok()).max()
 }
 
 struct Report {

@@ -82,15 +82,42 @@ fn combinations_that_cannot_work_are_refused() {
         (vec![("SMTP_USERNAME", "x")], "SMTP_PASSWORD"),
         (vec![("ADMIN_EMAIL", "a@b.de")], "ADMIN_PASSWORD"),
         (vec![("ADMIN_PASSWORD", "x")], "ADMIN_EMAIL"),
-        (vec![("STORAGE_BACKEND", "aws"), ("SMS_SENDER", "none")], "STORAGE_BACKEND"),
-        (vec![("AWS_ACCESS_KEY_ID", "x"), ("SMS_SENDER", "none")], "STORAGE_BACKEND"),
-        (vec![("SMS_SENDER", "sns")], "SMS_SENDER"),
         (vec![("JWT_PRIVATE_KEY_PATH", "/nowhere")], "JWT_PRIVATE_KEY_PATH"),
         (vec![("JWT_PUBLIC_KEY_PATH", "/nowhere")], "JWT_PUBLIC_KEY_PATH"),
         (vec![("JWT_PREVIOUS_PUBLIC_KEYS_PATH", "/nowhere")], "JWT_PREVIOUS_PUBLIC_KEYS_PATH"),
     ] {
         assert_eq!(problems(&pairs), [variable], "{pairs:?}");
     }
+}
+
+#[cfg(not(feature = "aws"))]
+#[test]
+fn what_is_not_built_in_is_refused() {
+    assert_eq!(problems(&[("STORAGE_BACKEND", "aws"), ("SMS_SENDER", "none")]), ["STORAGE_BACKEND"]);
+    assert_eq!(
+        problems(&[("AWS_ENDPOINT_URL", "http://localhost:4566"), ("SMS_SENDER", "none")]),
+        ["STORAGE_BACKEND"]
+    );
+    assert_eq!(problems(&[("SMS_SENDER", "sns")]), ["SMS_SENDER"]);
+}
+
+#[cfg(feature = "aws")]
+#[test]
+fn aws_is_chosen_or_implied_and_sends_sms_too() {
+    let key = [("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"), ("AWS_SECRET_ACCESS_KEY", "canary")];
+    let renamed = [("DYNAMO_TABLE_USERS", "prod-users"), ("S3_BUCKET_NAME", "prod-files")];
+    let host = read(&[&key[..], &renamed[..]].concat()).unwrap().host;
+    let Storage::Aws(storage) = host.storage else { panic!("a key implies it") };
+    assert_eq!(storage.tables.of(&portico_core::schema::USERS), "prod-users");
+    assert_eq!((storage.bucket.as_str(), host.sms), ("prod-files", SmsChoice::Sns));
+    assert_eq!(host.aws.credentials.unwrap().access_key_id, "AKIDEXAMPLE");
+    let chosen = read(&[("STORAGE_BACKEND", "aws"), ("SMS_SENDER", "none")]).unwrap().host;
+    assert!(matches!(chosen.storage, Storage::Aws(_)) && chosen.aws.credentials.is_none());
+    assert_eq!(problems(&key[..1]), ["AWS_SECRET_ACCESS_KEY"]);
+    // Half a key that nothing uses is somebody else's.
+    assert_eq!(problems(&[key[0], ("STORAGE_BACKEND", "embedded")]), [""; 0]);
+    let apart = read(&[("SMS_SENDER", "sns"), key[0], key[1], ("STORAGE_BACKEND", "embedded")]).unwrap().host;
+    assert!(matches!(apart.storage, Storage::Embedded) && apart.aws.credentials.is_some());
 }
 
 #[test]
@@ -133,7 +160,13 @@ fn secrets_do_not_show_in_debug() {
 fn every_variable_of_the_table_is_read_and_no_other() {
     let read = RefCell::new(BTreeSet::new());
     // Values that lead down every branch.
-    let given = [("TLS_CERT_PATH", "x"), ("TLS_KEY_PATH", "x"), ("SMTP_USERNAME", "x"), ("ADMIN_EMAIL", "x")];
+    let given = [
+        ("TLS_CERT_PATH", "x"),
+        ("TLS_KEY_PATH", "x"),
+        ("SMTP_USERNAME", "x"),
+        ("ADMIN_EMAIL", "x"),
+        ("STORAGE_BACKEND", "aws"),
+    ];
     let _config = Config::read(Vars::new(|name| {
         read.borrow_mut().insert(name.to_owned());
         given.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
@@ -142,8 +175,7 @@ fn every_variable_of_the_table_is_read_and_no_other() {
     let listed: BTreeSet<_> = VARIABLES.iter().map(|variable| variable.name.to_owned()).collect();
     assert!(read.is_subset(&listed), "{:?}", read.difference(&listed));
     let elsewhere = |name: &str| {
-        ["AWS_", "DYNAMO_", "S3_", "SNS_", "MAIL_RELAY_"].iter().any(|prefix| name.starts_with(prefix))
-            || matches!(name, "JWT_PRIVATE_KEY" | "JWT_PUBLIC_KEY")
+        matches!(name, "JWT_PRIVATE_KEY" | "JWT_PUBLIC_KEY" | "MAIL_RELAY_URL" | "MAIL_RELAY_TOKEN")
     };
     let unread: Vec<_> = listed.difference(&read).filter(|name| !elsewhere(name)).collect();
     assert_eq!(unread, [""; 0]);

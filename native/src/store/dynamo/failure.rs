@@ -14,7 +14,7 @@ use portico_core::dynamo::client::Failure;
 use crate::aws::{causes, describe};
 
 /// How a failure begins that is for want of credentials.
-pub const NO_CREDENTIALS: &str = "there are no credentials for AWS";
+const NO_CREDENTIALS: &str = "there are no credentials for AWS";
 
 /// DynamoDB's refusal, or that there is no answer.
 pub(super) fn of<E>(error: SdkError<E, HttpResponse>) -> Failure

@@ -4,11 +4,12 @@
 //! ([`portico_core::dynamo`]).
 //!
 //! - [`attribute`]: values both ways · [`items`]: the operations on items · [`tables`]: those on tables
-//! - [`failure`]: what the SDK makes of refusals and broken connections
+//! - [`failure`]: what the SDK makes of refusals and broken connections · [`probe`]: a first look, for operators
 
 mod attribute;
 mod failure;
 mod items;
+pub mod probe;
 mod tables;
 
 use std::fmt;
@@ -22,8 +23,6 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::Builder;
 use portico_core::dynamo::client::{Answer, DynamoClient, Failure};
 use portico_core::dynamo::request::Request;
-
-pub use failure::NO_CREDENTIALS;
 
 /// How long one attempt may take, getting credentials and a connection included.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -1,0 +1,4 @@
+//! The stores of other machines, over real sockets: the kit that every store passes, and what only they can be
+//! asked.
+
+mod dynamo;
