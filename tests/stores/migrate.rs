@@ -115,8 +115,7 @@ impl Deployment {
 
     async fn lab(&self) -> Arc<Lab> {
         let entropy = Arc::new(SystemEntropy);
-        let store =
-            DynamoStore::new(self.client.clone(), self.waiting.clone(), entropy, self.names.clone());
+        let store = DynamoStore::new(self.client.clone(), self.waiting.clone(), entropy, self.names.clone());
         Arc::new(Lab::on_store(Arc::new(store), self.clock.clone()))
     }
 }
@@ -128,7 +127,8 @@ fn older_creation(table: &'static Table) -> portico_core::dynamo::request::Creat
     let added = ["list_shard", "unread_of"];
     creation.attribute_definitions.retain(|definition| !added.contains(&definition.attribute_name.as_str()));
     if table == &USERS {
-        let element = |name: &str, kind: &str| KeyElement { attribute_name: name.into(), key_type: kind.into() };
+        let element =
+            |name: &str, kind: &str| KeyElement { attribute_name: name.into(), key_type: kind.into() };
         creation.global_secondary_indexes.push(GlobalIndex {
             index_name: "enable-index".into(),
             key_schema: vec![element("enable", "HASH"), element("created_at", "RANGE")],
@@ -152,7 +152,8 @@ fn text<'item>(item: &'item Attributes, name: &str) -> &'item str {
 /// What is expected of the fixtures: whose name and address are somebody else's.
 fn assert_duplicates(report: &Report) {
     let found = report.duplicates.iter();
-    let mut found: Vec<_> = found.map(|one| (&*one.kind, &*one.name, &*one.user_id, &*one.owner_id)).collect();
+    let mut found: Vec<_> =
+        found.map(|one| (&*one.kind, &*one.name, &*one.user_id, &*one.owner_id)).collect();
     found.sort_unstable();
     assert_eq!(
         found,
@@ -262,6 +263,8 @@ async fn a_migrated_deployment_serves() {
     }
     // The list of accounts has those that are migrated; a name that is taken stays taken.
     let boss = User::of(&client, "boss", &login("boss").await.expect(200));
+    let bare = format!("/v1/users/{}", older::BARE);
+    boss.client.put(&bare, json!({ "email": "bare@example.com" })).await.expect(200);
     let listed = boss.client.get("/v1/users").await.expect(200).json();
     let listed: BTreeSet<&str> =
         listed["data"].as_array().expect("a list").iter().filter_map(|one| one["id"].as_str()).collect();

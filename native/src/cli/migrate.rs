@@ -8,7 +8,9 @@ pub(super) fn run(dry: bool) -> Result<(), Failure> {
     let host = Config::load()?.host;
     match &host.storage {
         Storage::Embedded => {
-            say("nothing to migrate: STORAGE_BACKEND is `embedded`, which brings its database up to date by itself");
+            say(
+                "nothing to migrate: STORAGE_BACKEND is `embedded`, which brings its database up to date by itself",
+            );
             Ok(())
         }
         Storage::Aws(storage) => on_aws::run(&host.aws, &storage.tables, dry),
@@ -104,7 +106,8 @@ mod on_aws {
 
     impl Bar {
         fn new() -> Self {
-            let style = ProgressStyle::with_template("{msg} {wide_bar} {human_pos} of {human_len}, {eta} left");
+            let style =
+                ProgressStyle::with_template("{msg} {wide_bar} {human_pos} of {human_len}, {eta} left");
             let bar = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar.enable_steady_tick(Duration::from_millis(200));
             Self(bar)
