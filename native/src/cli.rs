@@ -4,6 +4,7 @@ mod admin;
 mod backup;
 mod doctor;
 mod keys;
+mod migrate;
 mod serve;
 
 use std::fmt;
@@ -38,6 +39,15 @@ enum Command {
     /// Manage the keys that sign access tokens
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Bring the DynamoDB tables of an older system up to date, while it or Portico serves
+    ///
+    /// Adds indexes, expiry, and what rows lack; removes nothing. It can be stopped and run again at any time. Fails if
+    /// something is left that only an operator can mend: names that two users have, say.
+    Migrate {
+        /// Only say what would be done
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Check configuration, keys, storage, mail, SMS and clock, and say what to do
     Doctor,
     /// Copy the embedded store's database and files into a folder, consistently, even while Portico serves
@@ -105,6 +115,7 @@ pub fn main() -> ExitCode {
         Command::Serve => serve::run(),
         Command::Admin(AdminCommand::Create { username, email }) => admin::create(&username, &email),
         Command::Keys(KeysCommand::Generate { out, bits }) => keys::generate(&out, &bits),
+        Command::Migrate { dry_run } => migrate::run(dry_run),
         Command::Doctor => doctor::run(),
         Command::Backup { to } => backup::backup(&to),
         Command::Restore { from, force, incomplete } => backup::restore(&from, Wish { force, incomplete }),

@@ -6,6 +6,7 @@ mod accounts;
 mod codes;
 mod delivery;
 mod older_faults;
+mod older_rows;
 mod passwords;
 mod sms;
 mod support;

@@ -2,3 +2,4 @@
 //! asked.
 
 mod dynamo;
+mod migrate;

@@ -59,6 +59,8 @@ pub struct TableDescription {
     pub global_secondary_indexes: Vec<IndexDescription>,
     /// The capacity; zero where the table is paid for by the request.
     pub provisioned_throughput: Option<Throughput>,
+    /// How many items there were some hours ago.
+    pub item_count: Option<u64>,
 }
 
 /// How an index is made.

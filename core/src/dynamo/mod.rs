@@ -7,6 +7,7 @@
 //! - [`attribute`], [`item`]: JSON items as typed attributes and back, without loss · [`size`]: their measure
 //! - [`expression`]: conditions as expressions · [`query`]: pages of indexes
 //! - [`retry`]: what is tried again, and for how long · [`failure`]: what a failure means
+//! - [`migrate`]: tables of an older system brought up to date
 //! - [`store`]: the store itself · [`tables`], [`mismatch`]: what the schema needs, and where it is not so
 
 pub mod attribute;
@@ -15,6 +16,7 @@ pub mod expression;
 pub mod failure;
 pub mod item;
 pub mod json;
+pub mod migrate;
 pub mod mismatch;
 pub mod names;
 pub mod query;

@@ -128,7 +128,7 @@ pub(super) fn string_definition(name: &str) -> AttributeDefinition {
     AttributeDefinition { attribute_name: name.to_owned(), attribute_type: "S".to_owned() }
 }
 
-async fn describe(sender: Sender<'_>, name: &str) -> Result<Option<TableDescription>, StoreError> {
+pub(super) async fn describe(sender: Sender<'_>, name: &str) -> Result<Option<TableDescription>, StoreError> {
     match sender.send(&Request::DescribeTable(TableName { table_name: name.to_owned() })).await {
         Ok(Answer::Table(description)) => Ok(Some(description)),
         Ok(_) => Err(another_answer()),
@@ -137,7 +137,10 @@ async fn describe(sender: Sender<'_>, name: &str) -> Result<Option<TableDescript
     }
 }
 
-async fn describe_expiry(sender: Sender<'_>, name: &str) -> Result<TimeToLiveDescription, StoreError> {
+pub(super) async fn describe_expiry(
+    sender: Sender<'_>,
+    name: &str,
+) -> Result<TimeToLiveDescription, StoreError> {
     match sender.send(&Request::DescribeTimeToLive(TableName { table_name: name.to_owned() })).await? {
         Answer::TimeToLive(description) => Ok(description),
         _ => Err(another_answer()),
@@ -229,6 +232,7 @@ mod tests {
             attribute_definitions: creation.attribute_definitions.clone(),
             global_secondary_indexes: creation.global_secondary_indexes.iter().map(index).collect(),
             provisioned_throughput: None,
+            item_count: None,
         }
     }
 

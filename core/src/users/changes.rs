@@ -158,7 +158,7 @@ async fn commit(
     let kept =
         (caller.user_id == after.user_id && after.enable).then_some(caller.session.session_id.as_str());
     let mut tx = Transaction::new();
-    repo::put_changed(&mut tx, before, &after)?;
+    repo::put_renamed(&*app.ports.store, &mut tx, before, &after).await?;
     for notice in &notices {
         tx.push(notice.promise()?, Obstacle::Changed);
     }
@@ -215,7 +215,7 @@ pub async fn delete(app: &Arc<App>, request: &Request) -> Result<(), Error> {
         after.deleted_google_sub = after.google_sub.take();
         let sweep = ending::sweep(app, &after.user_id, None, now)?;
         let mut tx = Transaction::new();
-        repo::put_changed(&mut tx, &before, &after)?;
+        repo::put_renamed(&*app.ports.store, &mut tx, &before, &after).await?;
         tx.push(sweep.promise()?, Obstacle::Changed);
         tx.push(purge::promise(app, &after.user_id, now)?.promise()?, Obstacle::Changed);
         if tx.commit(&*app.ports.store).await?.is_ok() {

@@ -1,10 +1,12 @@
 //! The rules of accounts, over a store: names are unique by claims, changes are conditional.
 
+use futures::future::try_join_all;
+
 use crate::error::Error;
 use crate::ports::store::{Condition, Key, Query, RangeBound, Store, StoreError};
 use crate::ports::store_ext::{StoreExt, Stored, Transaction, decode, decode_page};
 use crate::schema::USERS;
-use crate::text::{Email, Username};
+use crate::text::{Email, Username, fold};
 use crate::users::model::{Claim, LIST_SHARDS, User};
 
 /// What stood in the way of a transaction that writes an account, or signs it in.
@@ -53,11 +55,11 @@ pub fn key(user_id: &str) -> Key {
 }
 
 fn username_claim(username: &Username) -> Key {
-    Key::new(&USERS, format!("username#{username}"))
+    Key::new(&USERS, format!("username#{}", fold(username.as_str())))
 }
 
 fn email_claim(email: &Email) -> Key {
-    Key::new(&USERS, format!("email#{email}"))
+    Key::new(&USERS, format!("email#{}", email.as_str().trim().to_ascii_lowercase()))
 }
 
 fn google_claim(sub: &str) -> Key {
@@ -184,28 +186,54 @@ pub fn put_new(tx: &mut Transaction<Obstacle>, user: &User) -> Result<(), StoreE
     Ok(())
 }
 
-/// Adds the writes that change an account: its record, and the claims of names that it gained or lost.
+/// Adds the writes that change an account: its record, and the claims of names that it gained. For names that it
+/// may lose there is [`put_renamed`].
 ///
 /// # Errors
 /// The store's.
 pub fn put_changed(tx: &mut Transaction<Obstacle>, old: &Stored<User>, new: &User) -> Result<(), StoreError> {
     tx.put(key(&new.user_id), new, old.unchanged(), Obstacle::Changed)?;
-    let (before, after) = (claims(&old.value), claims(new));
-    for (claim, obstacle) in &after {
-        if !before.iter().any(|(held, _)| held == claim) {
-            put_claim(tx, claim.clone(), &new.user_id, *obstacle)?;
-        }
+    for (claim, obstacle) in claims_beyond(new, &old.value) {
+        put_claim(tx, claim, &new.user_id, obstacle)?;
     }
-    for (claim, _) in before {
-        if !after.iter().any(|(kept, _)| *kept == claim) {
-            tx.delete(claim, Condition::Always, Obstacle::Changed);
+    Ok(())
+}
+
+/// Adds the writes that change an account and its names: as [`put_changed`], and gives free what it lost.
+///
+/// # Behavior
+/// Only the account's own claims are given free: one of the older system may have held none, and its old name may
+/// be somebody else's by now.
+///
+/// # Errors
+/// The store's.
+pub async fn put_renamed(
+    store: &dyn Store,
+    tx: &mut Transaction<Obstacle>,
+    old: &Stored<User>,
+    new: &User,
+) -> Result<(), StoreError> {
+    put_changed(tx, old, new)?;
+    let lost = claims_beyond(&old.value, new);
+    let found = try_join_all(lost.iter().map(|(claim, _)| store.find::<Claim>(claim))).await?;
+    for ((claim, _), found) in lost.into_iter().zip(found) {
+        if let Some(own) = found.filter(|found| found.value.owner_id == old.value.user_id) {
+            tx.delete(claim, own.unchanged(), Obstacle::Changed);
         }
     }
     Ok(())
 }
 
-/// The claims that an account holds.
-fn claims(user: &User) -> Vec<(Key, Obstacle)> {
+/// The claims of an account that another state of it does not have.
+fn claims_beyond(user: &User, other: &User) -> Vec<(Key, Obstacle)> {
+    let others = claims(other);
+    let beyond = |(claim, _): &(Key, Obstacle)| others.iter().all(|(held, _)| held != claim);
+    claims(user).into_iter().filter(beyond).collect()
+}
+
+/// The claims that an account holds, each with what it means if somebody else does. Names of the older system stand
+/// in its rows as they were typed; what is claimed is the folded form.
+pub(crate) fn claims(user: &User) -> Vec<(Key, Obstacle)> {
     let username = user.username.as_ref().map(|name| (username_claim(name), Obstacle::UsernameTaken));
     let email = user.email.as_ref().map(|email| (email_claim(email), Obstacle::EmailTaken));
     let google = user.google_sub.as_ref().map(|sub| (google_claim(sub), Obstacle::GoogleTaken));
@@ -246,7 +274,7 @@ pub async fn list(store: &dyn Store, below: Option<&str>, limit: usize) -> Resul
                 .limit(limit)
         })
         .collect();
-    let pages = futures::future::try_join_all(queries.iter().map(|query| store.query(query))).await?;
+    let pages = try_join_all(queries.iter().map(|query| store.query(query))).await?;
     // Below the point where a partition's page broke off, the merged order is not known yet.
     let floor = pages.iter().filter_map(|page| page.next.as_ref()?.get("user_id")?.as_str()).max();
     let mut next = floor.map(str::to_owned);
@@ -270,4 +298,68 @@ pub async fn list(store: &dyn Store, below: Option<&str>, limit: usize) -> Resul
 pub async fn is_empty(store: &dyn Store) -> Result<bool, Error> {
     let page = list(store, None, 1).await?;
     Ok(page.users.is_empty() && page.next.is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use futures::executor::block_on;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::memory::clock::ManualClock;
+    use crate::memory::entropy::SeededEntropy;
+    use crate::memory::store::MemoryStore;
+    use crate::ports::store_ext::put;
+
+    fn account(id: &str, username: &str) -> User {
+        serde_json::from_value(json!({ "user_id": id, "username": username })).unwrap()
+    }
+
+    async fn write(store: &MemoryStore, row: Value) {
+        let key = key(row["user_id"].as_str().unwrap());
+        store.write(put(key, &row, Condition::Always).unwrap()).await.unwrap();
+    }
+
+    async fn rename(store: &MemoryStore, user_id: &str, username: &str) {
+        let old = find(store, user_id).await.unwrap().unwrap();
+        let new = User { username: account("", username).username, ..old.value.clone() };
+        let mut tx = Transaction::new();
+        put_renamed(store, &mut tx, &old, &new).await.unwrap();
+        tx.commit(store).await.unwrap().unwrap();
+    }
+
+    async fn owner(store: &MemoryStore, username: &str) -> Option<String> {
+        LoginName::parse(username).unwrap().find_owner(store).await.unwrap()
+    }
+
+    #[test]
+    fn only_its_own_claims_are_given_free_by_an_account_of_the_older_system() {
+        let store = MemoryStore::new(Arc::new(ManualClock::default()), Arc::new(SeededEntropy::new(7)));
+        block_on(async {
+            write(&store, json!({ "user_id": "old", "username": "Grace" })).await;
+            let mut tx = Transaction::new();
+            put_new(&mut tx, &account("new", "grace")).unwrap();
+            tx.commit(&store).await.unwrap().unwrap();
+            rename(&store, "old", "hopper").await;
+            assert_eq!(owner(&store, "grace").await.as_deref(), Some("new"));
+            assert_eq!(owner(&store, "hopper").await.as_deref(), Some("old"));
+            rename(&store, "old", "murray").await;
+            assert_eq!(owner(&store, "hopper").await, None);
+        });
+    }
+
+    #[test]
+    fn the_same_name_in_another_case_stays_claimed() {
+        let store = MemoryStore::new(Arc::new(ManualClock::default()), Arc::new(SeededEntropy::new(7)));
+        block_on(async {
+            write(&store, json!({ "user_id": "old", "username": "Grace" })).await;
+            write(&store, json!({ "user_id": "username#grace", "owner_id": "old" })).await;
+            rename(&store, "old", "grace").await;
+            assert_eq!(owner(&store, "GRACE").await.as_deref(), Some("old"));
+            rename(&store, "old", "hopper").await;
+            assert_eq!(owner(&store, "grace").await, None);
+        });
+    }
 }

@@ -162,6 +162,7 @@ fn table_description(found: SdkTable) -> TableDescription {
             read_capacity_units: capacity.read_capacity_units.unwrap_or_default(),
             write_capacity_units: capacity.write_capacity_units.unwrap_or_default(),
         }),
+        item_count: found.item_count.and_then(|count| u64::try_from(count).ok()),
     }
 }
 
