@@ -74,6 +74,7 @@ mod tests {
                 session_token: Some(Secret::new("canary-2")),
             }),
             sns_region: "us-east-1".into(),
+            sns_sender_id: None,
         };
         let config = connect(&settings).await;
         assert_eq!(config.region().map(Region::as_ref), Some("eu-central-1"));

@@ -83,6 +83,7 @@ impl Emulators {
                 session_token: None,
             }),
             sns_region: REGION.to_owned(),
+            sns_sender_id: None,
         }
     }
 

@@ -63,6 +63,7 @@ variables! {
     DYNAMO_TABLE_COUNTERS = "counters", "DynamoDB table of counters and idempotency records.";
     S3_BUCKET_NAME = "go-api-files", "S3 bucket of uploaded files.";
     SNS_REGION = "us-east-1", "AWS region that SMS are sent from.";
+    SNS_SENDER_ID = "", "What recipients of SMS see as the sender, where their country allows it.";
 
     MAILER = "", "`smtp`, or `outbox`: .eml files under DATA_DIR, shown at /dev/outbox (development only). Absent: `smtp` if SMTP_HOST is set, else `outbox`.";
     SMTP_HOST = "localhost", "Mail server.";

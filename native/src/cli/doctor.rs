@@ -16,7 +16,7 @@ use portico_core::time::Timestamp;
 
 use super::{Failure, say, small_runtime};
 use crate::clock::SystemClock;
-use crate::env::{Config, Host, MailChoice, SmsChoice, Storage};
+use crate::env::{AwsSettings, Config, Host, MailChoice, SmsChoice, Storage};
 use crate::files::create_private_dir;
 use crate::host::OUTBOX;
 use crate::keys::KeySource;
@@ -66,7 +66,7 @@ fn check(report: &mut Report, settings: &Settings, host: Host) -> Result<(), Fai
         }
     }
     report.add("mail", runtime.block_on(check_mail(host.mail, &host.data_dir)));
-    report.add("sms", check_sms(host.sms, &host.aws.sns_region));
+    report.add("sms", runtime.block_on(check_sms(host.sms, &host.aws)));
     Ok(())
 }
 
@@ -137,11 +137,14 @@ async fn check_mail(choice: MailChoice, data_dir: &Path) -> Finding {
     }
 }
 
-fn check_sms(choice: SmsChoice, sns_region: &str) -> Finding {
+async fn check_sms(choice: SmsChoice, settings: &AwsSettings) -> Finding {
     match choice {
         SmsChoice::Outbox => Fine("written beside the mail; none is sent".to_owned()),
         SmsChoice::None => Fine("none: phone numbers cannot be confirmed".to_owned()),
-        SmsChoice::Sns => Fine(format!("through SNS in {sns_region}; none was sent to try it")),
+        #[cfg(feature = "aws")]
+        SmsChoice::Sns => aws::check_sms(settings).await,
+        #[cfg(not(feature = "aws"))]
+        SmsChoice::Sns => Wrong(format!("SNS in {} is not in this build", settings.sns_region)),
     }
 }
 

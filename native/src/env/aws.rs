@@ -17,6 +17,8 @@ pub struct AwsSettings {
     pub credentials: Option<AwsCredentials>,
     /// The region that SMS are sent from.
     pub sns_region: String,
+    /// What recipients see as the sender of SMS, where a country allows it.
+    pub sns_sender_id: Option<String>,
 }
 
 /// An access key.
@@ -61,6 +63,7 @@ impl AwsSettings {
             endpoint_url: read_endpoint_url(vars),
             credentials: read_credentials(vars, used),
             sns_region: read_region(vars, &v::SNS_REGION),
+            sns_sender_id: read_sender_id(vars),
         }
     }
 }
@@ -76,6 +79,14 @@ fn read_region(vars: &Vars<'_>, variable: &Variable) -> String {
         text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-').then(|| text.to_ascii_lowercase())
     };
     vars.parse(variable, "a region such as eu-central-1", parse).unwrap_or_default()
+}
+
+/// Reads a sender's id (Amazon SNS Developer Guide, "Sender IDs").
+fn read_sender_id(vars: &Vars<'_>) -> Option<String> {
+    vars.parse(&v::SNS_SENDER_ID, "1 to 11 letters and digits, of which one is a letter", |text| {
+        let plain = (1..=11).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric());
+        (plain && text.bytes().any(|b| b.is_ascii_alphabetic())).then(|| text.to_owned())
+    })
 }
 
 fn read_endpoint_url(vars: &Vars<'_>) -> Option<String> {
@@ -192,6 +203,7 @@ mod tests {
         for (name, value) in [
             ("AWS_REGION", "eu central"),
             ("SNS_REGION", "eu/1"),
+            ("SNS_SENDER_ID", "12345"),
             ("AWS_ENDPOINT_URL", "localhost:4566"),
             ("AWS_ENDPOINT_URL", "http://me:you@localhost"),
             ("DYNAMO_TABLE_USERS", "ab"),

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use aws_config::SdkConfig;
 use portico_core::dynamo::mismatch::Mismatch;
 use portico_core::dynamo::store::DynamoStore;
-use portico_core::ports::blobs::{Blobs, Presigner};
 use portico_core::ports::clock::Clock;
 use portico_core::ports::entropy::Entropy;
 use portico_core::ports::sms::SmsSender;
@@ -13,7 +12,9 @@ use tokio::sync::OnceCell;
 
 use super::{Kept, StartError};
 use crate::aws::{connect, describe};
+use crate::blobs::s3::S3Blobs;
 use crate::env::{AwsSettings, AwsStorage};
+use crate::sms::sns::SnsSms;
 use crate::store::dynamo::SdkClient;
 
 /// AWS, connected to when something there is first opened, and then once for all.
@@ -42,20 +43,22 @@ impl Aws {
         let tables = storage.tables.clone();
         let store = DynamoStore::new(client, Arc::clone(clock), Arc::clone(entropy), tables);
         prepare(&store).await?;
-        let (blobs, presigner) = self.open_blobs(storage).await?;
-        Ok(Kept { store: Arc::new(store), blobs, presigner, embedded: None })
+        let blobs = self.open_blobs(storage).await?;
+        Ok(Kept { store: Arc::new(store), blobs: blobs.clone(), presigner: Some(blobs), embedded: None })
     }
 
-    async fn open_blobs(&self, _storage: &AwsStorage) -> Result<Opened, StartError> {
-        Ok((Arc::<portico_core::memory::blobs::MemoryBlobs>::default(), None))
+    async fn open_blobs(&self, storage: &AwsStorage) -> Result<Arc<S3Blobs>, StartError> {
+        let path_style = self.settings.endpoint_url.is_some();
+        let blobs = S3Blobs::new(self.config().await, storage.bucket.clone(), path_style);
+        blobs.prepare().await.map_err(|error| StartError::Aws(format!("S3: {}", error.detail)))?;
+        Ok(Arc::new(blobs))
     }
 
     pub(super) async fn open_sms(&self) -> Result<Arc<dyn SmsSender>, StartError> {
-        Err(StartError::Aws("SNS".to_owned()))
+        let AwsSettings { sns_region, sns_sender_id, .. } = &self.settings;
+        Ok(Arc::new(SnsSms::new(self.config().await, sns_region.clone(), sns_sender_id.clone())))
     }
 }
-
-type Opened = (Arc<dyn Blobs>, Option<Arc<dyn Presigner>>);
 
 /// Makes missing tables, and tells of those that are not as they should be; only a table that is of no use at
 /// all ends the start.

@@ -15,6 +15,8 @@ use aws_sdk_sns::types::MessageAttributeValue;
 use portico_core::ports::mailer::SendError;
 use portico_core::ports::sms::{Sms, SmsSender};
 
+use crate::aws::describe;
+
 /// The longest that handing one message over may take; below the outbox's first pause.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -45,6 +47,17 @@ impl SnsSms {
             .timeout_config(timeouts)
             .build();
         Self { client: Client::from_conf(config), sender_id }
+    }
+
+    /// Asks SNS for its settings of SMS, which shows whether it can be used.
+    ///
+    /// # Errors
+    /// What is wrong, in words for the operator.
+    pub async fn probe(&self) -> Result<(), String> {
+        match self.client.get_sms_attributes().send().await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(describe(&error)),
+        }
     }
 
     async fn publish(&self, sms: &Sms) -> Result<(), SdkError<PublishError>> {

@@ -65,6 +65,14 @@ impl S3Blobs {
         Self { client: Client::from_conf(config), bucket }
     }
 
+    /// Whether the bucket is there. Changes nothing.
+    ///
+    /// # Errors
+    /// `Unavailable`, saying what the operator has to change.
+    pub async fn has_bucket(&self) -> Result<bool, BlobError> {
+        prepare::has_bucket(self).await
+    }
+
     /// Sees to it that the bucket is there, and creates it if it is not.
     ///
     /// # Errors

@@ -11,11 +11,13 @@ use super::{S3Blobs, failure};
 const REGION_OF_OLD: &str = "us-east-1";
 
 pub(super) async fn prepare(blobs: &S3Blobs) -> Result<(), BlobError> {
+    if has_bucket(blobs).await? { Ok(()) } else { create(blobs).await }
+}
+
+pub(super) async fn has_bucket(blobs: &S3Blobs) -> Result<bool, BlobError> {
     match blobs.client.head_bucket().bucket(&blobs.bucket).send().await {
-        Ok(_) => Ok(()),
-        Err(error) if error.as_service_error().is_some_and(|error| error.is_not_found()) => {
-            create(blobs).await
-        }
+        Ok(_) => Ok(true),
+        Err(error) if error.as_service_error().is_some_and(|error| error.is_not_found()) => Ok(false),
         Err(error) => Err(failure::of("the bucket cannot be reached", error)),
     }
 }

@@ -17,9 +17,11 @@ use portico_core::schema::{TABLES, USERS};
 use super::Finding::{self, Fine, Warning, Wrong};
 use super::{Report, check_clock};
 use crate::aws::{connect, describe};
+use crate::blobs::s3::S3Blobs;
 use crate::clock::SystemClock;
 use crate::entropy::SystemEntropy;
 use crate::env::{AwsSettings, AwsStorage};
+use crate::sms::sns::SnsSms;
 use crate::store::dynamo::SdkClient;
 use crate::store::dynamo::probe::Probe;
 
@@ -42,6 +44,28 @@ pub(super) async fn check(report: &mut Report, settings: &AwsSettings, storage: 
     match answer {
         Ok(()) => check_tables(report, client, storage).await,
         Err(failure) => report.add("dynamodb", refused(&failure, settings)),
+    }
+    report.add("bucket", check_bucket(&config, settings, storage).await);
+}
+
+async fn check_bucket(config: &SdkConfig, settings: &AwsSettings, storage: &AwsStorage) -> Finding {
+    let bucket = &storage.bucket;
+    match S3Blobs::new(config, bucket.clone(), settings.endpoint_url.is_some()).has_bucket().await {
+        Ok(true) => Fine(bucket.clone()),
+        Ok(false) => Warning(format!("{bucket} is made at first start, if the credentials may")),
+        Err(error) => Wrong(format!("{bucket}: {}", error.detail)),
+    }
+}
+
+/// Asks SNS without sending anything.
+pub(super) async fn check_sms(settings: &AwsSettings) -> Finding {
+    let region = &settings.sns_region;
+    match SnsSms::new(&connect(settings).await, region.clone(), None).probe().await {
+        Ok(()) => Fine(format!("through SNS in {region}; none was sent to try it")),
+        Err(reason) => Wrong(format!(
+            "SNS in {region}: {reason}; check SNS_REGION and that the credentials may sns:Publish and \
+             sns:GetSMSAttributes"
+        )),
     }
 }
 
