@@ -9,8 +9,8 @@ use portico_core::http::body::Body;
 use portico_core::ports::blobs::{BlobErrorKind, Blobs};
 use serde_json::json;
 
-use crate::emulators::Emulators;
 use crate::support::{BUCKET, Bucket, MIB, body, bytes, key, terms};
+use portico_tests::emulators::Emulators;
 
 #[tokio::test]
 async fn the_bucket_is_created_once_where_the_client_is() {

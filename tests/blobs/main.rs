@@ -1,7 +1,6 @@
 //! Blobs in S3, over real sockets: the kit, and what only a bucket can be asked.
 #![allow(clippy::unwrap_used, reason = "these are tests, their helpers too")]
 
-mod emulators;
 mod failures;
 mod memory;
 mod parts;

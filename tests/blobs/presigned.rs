@@ -15,8 +15,8 @@ use portico_core::time::Timestamp;
 use portico_tests::client::Answer;
 use sha2::{Digest, Sha256};
 
-use crate::emulators::send;
 use crate::support::{BUCKET, Bucket, key, terms};
+use portico_tests::emulators::send;
 
 const CHECKSUM: &str = "x-amz-checksum-sha256";
 

@@ -8,7 +8,7 @@ use portico_core::http::body::{Body, BodyError};
 use portico_core::ports::blobs::{BlobKey, Blobs, PutTerms};
 use tempfile::TempDir;
 
-use crate::emulators::Emulators;
+use portico_tests::emulators::Emulators;
 
 pub const MIB: usize = 1024 * 1024;
 

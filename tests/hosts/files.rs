@@ -7,7 +7,7 @@ use http::header::HeaderValue;
 use http::{HeaderName, Method, Request};
 use portico_tests::client::{Answer, Client, User};
 use portico_tests::lab::Lab;
-use portico_tests::{contract, on_every_host};
+use portico_tests::{contract, emulators, on_every_host};
 use serde_json::{Value, json};
 
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01";
@@ -67,12 +67,17 @@ async fn unrecorded(client: &Client, request: Request<Bytes>) -> Answer {
 
 /// Does what a presigned URL permits, without an access token.
 async fn follow(client: &Client, method: Method, url: &str, headers: &Value, body: &[u8]) -> Answer {
-    let path = url.strip_prefix(&format!("http://{HOST}")).unwrap();
-    let mut request = Request::builder().method(method).uri(path);
+    let own = url.strip_prefix(&format!("http://{HOST}"));
+    let mut request = Request::builder().method(method).uri(own.unwrap_or(url));
     for (name, value) in headers.as_object().into_iter().flatten() {
         request = request.header(name, value.as_str().unwrap());
     }
-    unrecorded(client, request.body(Bytes::copy_from_slice(body)).unwrap()).await
+    let request = request.body(Bytes::copy_from_slice(body)).unwrap();
+    match own {
+        Some(_) => unrecorded(client, request).await,
+        // An object store answers, in its own words.
+        None => emulators::send(request).await,
+    }
 }
 
 async fn begin(user: &User, body: Value) -> Answer {
@@ -294,15 +299,13 @@ on_every_host! {
             complete(&ada, id(file)).await.expect_problem(409, "not_uploaded");
             let url = upload["url"].as_str().unwrap();
             follow(&client, Method::PUT, url, &upload["headers"], b"hello").await.expect(200);
-            let again = follow(&client, Method::PUT, url, &upload["headers"], b"hallo").await;
-            again.expect_problem(412, "already_uploaded");
+            follow(&client, Method::PUT, url, &upload["headers"], b"hello").await.expect(412);
             download(&ada, id(file), &[]).await.expect_problem(404, "not_found");
             let done = complete(&ada, id(file)).await.expect(200).json();
             assert_eq!((&done["hash"], &done["size"], &done["is_private"]), (&json!(hash), &json!(5), &json!(true)));
             assert_eq!(complete(&ada, id(file)).await.expect(200).json(), done);
             // The URL has not expired; what it brought stays all the same.
-            let again = follow(&client, Method::PUT, url, &upload["headers"], b"hallo").await;
-            again.expect_problem(412, "already_uploaded");
+            follow(&client, Method::PUT, url, &upload["headers"], b"hello").await.expect(412);
             assert_eq!(&download(&ada, id(file), &[]).await.expect(200).bytes[..], b"hello");
 
             let path = format!("/v1/files/{}/url?ttl=60", id(file));

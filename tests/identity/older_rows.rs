@@ -1,8 +1,5 @@
 //! Rows of the older system through the API: read as they are, and written in today's form when they change.
 
-#[path = "../fixtures/older.rs"]
-mod older;
-
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,6 +9,7 @@ use portico_core::ports::store::{Condition, Key, Page, Query, Store, StoreError,
 use portico_core::schema::{SESSIONS, USERS};
 use portico_tests::client::User;
 use portico_tests::lab::Lab;
+use portico_tests::older;
 use serde_json::{Value, json};
 
 use super::support::{login, login_on, row};

@@ -1,6 +1,4 @@
 //! Senders of messages, talked to over real sockets.
 #![allow(clippy::unwrap_used, reason = "these are tests, their helpers too")]
 
-#[path = "../blobs/emulators.rs"]
-mod emulators;
 mod sns;

@@ -2,12 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use http::Method;
 use portico::sms::sns::SnsSms;
 use portico_core::ports::sms::{Sms, SmsSender};
 use serde_json::{Value, json};
 
-use crate::emulators::Emulators;
+use portico_tests::emulators::Emulators;
 
 const NUMBER: &str = "+15005550006";
 
@@ -23,7 +22,7 @@ fn sender(emulators: &Emulators, sender_id: Option<&str>) -> SnsSms {
 
 async fn messages(emulators: &Emulators) -> Vec<Value> {
     let path = format!("/_aws/sns/sms-messages?phoneNumber={}", NUMBER.replace('+', "%2B"));
-    let shown = emulators.ask(Method::GET, &path).await.expect(200).json();
+    let shown = emulators.tell(&path).await;
     shown["sms_messages"][NUMBER].as_array().unwrap().clone()
 }
 

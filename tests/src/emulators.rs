@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
 use bytes::Bytes;
 use http::{Method, Request};
 use http_body_util::{BodyExt, Full};
@@ -13,6 +16,8 @@ use hyper_util::rt::TokioExecutor;
 use portico::env::{AwsCredentials, AwsSettings};
 use portico_core::secret::Secret;
 use serde_json::Value;
+
+use crate::client::Answer;
 
 /// The key that they know.
 const KEY: &str = "test";
@@ -38,8 +43,21 @@ impl Emulators {
     /// When they do not build or start: without them, what wants them has not been tested.
     #[must_use]
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts them with more arguments.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    #[must_use]
+    pub fn start_with(arguments: &[&str]) -> Self {
         let mut command = Command::new(program());
-        command.args(["--port", "0", "--smtp-port", "0"]).stdin(Stdio::null()).stdout(Stdio::piped());
+        command
+            .args(["--port", "0", "--smtp-port", "0"])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped());
         let mut child = command.spawn().expect("the emulators start");
         let mut line = String::new();
         let output = child.stdout.take().expect("a pipe");
@@ -87,6 +105,25 @@ impl Emulators {
         }
     }
 
+    /// What makes a client that talks to them.
+    #[must_use]
+    pub fn config(&self) -> SdkConfig {
+        self.config_with(KEY, KEY)
+    }
+
+    /// The same, with other credentials.
+    #[must_use]
+    pub fn config_with(&self, key: &str, secret: &str) -> SdkConfig {
+        let credentials = Credentials::new(key, secret, None, None, "tests");
+        SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(REGION))
+            .endpoint_url(&self.url)
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .build()
+    }
+
     /// Adds a rule, or several, by which they misbehave; see `tests/emulators/README.md`.
     ///
     /// # Panics
@@ -130,13 +167,21 @@ impl Emulators {
 
     async fn ask(&self, method: Method, path: &str, body: String) -> Value {
         let request = Request::builder().method(method).uri(format!("{}{path}", self.url));
-        let request = request.body(Full::new(Bytes::from(body))).expect("a request");
-        let client = Client::builder(TokioExecutor::new()).build_http();
-        let (parts, body) = client.request(request).await.expect("an answer").into_parts();
-        let bytes = body.collect().await.expect("a whole answer").to_bytes();
-        assert!(parts.status.is_success(), "{path}: {}", String::from_utf8_lossy(&bytes));
+        let Answer { status, bytes, .. } = send(request.body(body.into()).expect("a request")).await;
+        assert!((200..300).contains(&status), "{path}: {}", String::from_utf8_lossy(&bytes));
         if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).expect("JSON") }
     }
+}
+
+/// Sends a request as anybody could, to wherever its URL leads.
+///
+/// # Panics
+/// When there is no whole answer.
+pub async fn send(request: Request<Bytes>) -> Answer {
+    let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
+    let (parts, body) = client.request(request.map(Full::new)).await.expect("an answer").into_parts();
+    let bytes = body.collect().await.expect("a whole answer").to_bytes();
+    Answer { status: parts.status.as_u16(), headers: parts.headers, bytes }
 }
 
 impl Drop for Emulators {

@@ -25,7 +25,8 @@ pub trait Host: fmt::Debug + Send + Sync {
 }
 
 /// The hosts of [`on_every_host`].
-pub const EVERY_HOST: [&str; 3] = ["in process, memory", "in process, SQLite", "native, embedded"];
+pub const EVERY_HOST: [&str; 4] =
+    ["in process, memory", "in process, SQLite", "native, embedded", "native, AWS"];
 
 /// Runs a case on every host and holds the conversations against one another.
 ///
@@ -54,6 +55,7 @@ async fn start(name: &str) -> Arc<dyn Host> {
         "in process, memory" => Arc::new(Lab::new()),
         "in process, SQLite" => Arc::new(Lab::on_sqlite()),
         "native, embedded" => Arc::new(NativeHost::start().await),
+        "native, AWS" => Arc::new(NativeHost::start_on_aws().await),
         other => panic!("there is no host {other:?}"),
     }
 }

@@ -13,4 +13,5 @@ pub mod lab;
 pub mod logs;
 pub mod messages;
 pub mod native;
+pub mod older;
 pub mod transcript;

@@ -19,6 +19,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
 
 use crate::client::Answer;
+use crate::emulators::Emulators;
 use crate::hosts::Host;
 use crate::lab::{TEST_VARIABLES, test_key_pem};
 use crate::messages::Message;
@@ -29,6 +30,8 @@ pub struct NativeHost {
     port: u16,
     variables: Vec<(String, String)>,
     child: Mutex<Option<Child>>,
+    /// What it talks to, if it keeps nothing itself.
+    emulators: Option<Emulators>,
     http: HyperClient<HttpConnector, Full<Bytes>>,
 }
 
@@ -43,13 +46,30 @@ impl NativeHost {
     /// # Panics
     /// When it does not answer within some seconds.
     pub async fn start_with(variables: &[(&str, &str)]) -> Self {
+        let variables = variables.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        Self::start_on(variables, None).await
+    }
+
+    /// Starts the server in a new folder, and emulators of AWS that it keeps everything in; messages go to its outbox.
+    pub async fn start_on_aws() -> Self {
+        let emulators = Emulators::start();
+        let mut variables: Vec<(String, String)> =
+            [("STORAGE_BACKEND", "aws"), ("MAILER", "outbox"), ("SMS_SENDER", "outbox")]
+                .map(|(name, value)| (name.into(), value.into()))
+                .into();
+        variables.extend(emulators.variables().map(|(name, value)| (name.into(), value)));
+        Self::start_on(variables, Some(emulators)).await
+    }
+
+    async fn start_on(variables: Vec<(String, String)>, emulators: Option<Emulators>) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         std::fs::write(dir.path().join("key.pem"), test_key_pem()).expect("a key file");
         let host = Self {
             dir: Arc::new(dir),
             port: free_port(),
-            variables: variables.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
+            variables,
             child: Mutex::new(None),
+            emulators,
             http: HyperClient::builder(TokioExecutor::new()).build_http(),
         };
         host.serve().await;
@@ -60,6 +80,12 @@ impl NativeHost {
     #[must_use]
     pub fn data_dir(&self) -> PathBuf {
         self.dir.path().join("data")
+    }
+
+    /// The emulators that the server keeps everything in, if it does.
+    #[must_use]
+    pub fn emulators(&self) -> Option<&Emulators> {
+        self.emulators.as_ref()
     }
 
     /// Where the server listens.

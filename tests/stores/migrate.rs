@@ -1,8 +1,5 @@
 //! Tables of the older system, as it had them in DynamoDB, migrated and served.
 
-#[path = "../fixtures/older.rs"]
-mod older;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +26,7 @@ use portico_core::time::Timestamp;
 use portico_tests::client::User;
 use portico_tests::emulators::Emulators;
 use portico_tests::lab::Lab;
+use portico_tests::older;
 use serde_json::{Value, json};
 
 /// The indexes that the older system's tables did not have.

@@ -4,7 +4,8 @@
 //! - What is uploaded is compared with its checksums before anything is stored.
 //! - Operations that write one object follow one another, so that of many that must not overwrite only one
 //!   wins.
-//! - A folder of the file system is no object.
+//! - Any key is a name for a file, however long it is and whatever begins with it: the file bears the key's hash.
+//! - Whoever reads an object waits for who writes it, so that bytes and what is told of them belong together.
 
 use async_trait::async_trait;
 use base64::Engine;
@@ -16,8 +17,9 @@ use s3s::access::{S3Access, S3AccessContext};
 use s3s::checksum::ChecksumHasher;
 use s3s::crypto::{Checksum as _, Md5};
 use s3s::dto::{
-    Checksum, CompleteMultipartUploadInput, CopyObjectInput, DeleteObjectInput, GetObjectInput,
-    HeadObjectInput, PutObjectInput, StreamingBlob, UploadPartInput,
+    AbortMultipartUploadInput, Checksum, CompleteMultipartUploadInput, CopyObjectInput,
+    CreateMultipartUploadInput, DeleteObjectInput, GetObjectInput, HeadObjectInput, PutObjectInput,
+    StreamingBlob, UploadPartInput,
 };
 use s3s::{Body, S3Error, S3ErrorCode, S3Request, S3Result, StdError, TrailingHeaders, s3_error};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -49,14 +51,6 @@ impl Rules {
             request.extensions.insert(Arc::new(Arc::clone(lock).lock_owned().await));
         }
     }
-
-    fn refuse_folder(&self, bucket: &str, key: &str) -> S3Result<()> {
-        let path = self.folder.join(bucket).join(key.trim_start_matches('/'));
-        if !key.ends_with('/') && path.is_dir() {
-            return Err(s3_error!(NoSuchKey, "The specified key does not exist."));
-        }
-        Ok(())
-    }
 }
 
 #[async_trait]
@@ -76,11 +70,31 @@ impl S3Access for Rules {
     }
 
     async fn get_object(&self, request: &mut S3Request<GetObjectInput>) -> S3Result<()> {
-        self.refuse_folder(&request.input.bucket, &request.input.key)
+        let (bucket, key) = (request.input.bucket.clone(), place(&mut request.input.key));
+        self.lock(&bucket, &key, request).await;
+        Ok(())
     }
 
     async fn head_object(&self, request: &mut S3Request<HeadObjectInput>) -> S3Result<()> {
-        self.refuse_folder(&request.input.bucket, &request.input.key)
+        let (bucket, key) = (request.input.bucket.clone(), place(&mut request.input.key));
+        self.lock(&bucket, &key, request).await;
+        Ok(())
+    }
+
+    async fn create_multipart_upload(
+        &self,
+        request: &mut S3Request<CreateMultipartUploadInput>,
+    ) -> S3Result<()> {
+        place(&mut request.input.key);
+        Ok(())
+    }
+
+    async fn abort_multipart_upload(
+        &self,
+        request: &mut S3Request<AbortMultipartUploadInput>,
+    ) -> S3Result<()> {
+        place(&mut request.input.key);
+        Ok(())
     }
 
     async fn put_object(&self, request: &mut S3Request<PutObjectInput>) -> S3Result<()> {
@@ -96,7 +110,7 @@ impl S3Access for Rules {
         };
         claimed.or_trailers(request.trailing_headers.as_ref()).compare(&bytes)?;
         input.body = Some(StreamingBlob::from(Body::from(bytes)));
-        let (bucket, key) = (input.bucket.clone(), input.key.clone());
+        let (bucket, key) = (input.bucket.clone(), place(&mut input.key));
         self.lock(&bucket, &key, request).await;
         Ok(())
     }
@@ -121,22 +135,28 @@ impl S3Access for Rules {
         &self,
         request: &mut S3Request<CompleteMultipartUploadInput>,
     ) -> S3Result<()> {
-        let (bucket, key) = (request.input.bucket.clone(), request.input.key.clone());
+        let (bucket, key) = (request.input.bucket.clone(), place(&mut request.input.key));
         self.lock(&bucket, &key, request).await;
         Ok(())
     }
 
     async fn copy_object(&self, request: &mut S3Request<CopyObjectInput>) -> S3Result<()> {
-        let (bucket, key) = (request.input.bucket.clone(), request.input.key.clone());
+        let (bucket, key) = (request.input.bucket.clone(), place(&mut request.input.key));
         self.lock(&bucket, &key, request).await;
         Ok(())
     }
 
     async fn delete_object(&self, request: &mut S3Request<DeleteObjectInput>) -> S3Result<()> {
-        let (bucket, key) = (request.input.bucket.clone(), request.input.key.clone());
+        let (bucket, key) = (request.input.bucket.clone(), place(&mut request.input.key));
         self.lock(&bucket, &key, request).await;
         Ok(())
     }
+}
+
+/// Puts the name of the file that keeps an object in the place of its key.
+fn place(key: &mut String) -> String {
+    *key = format!("{:032x}", u128::from_be_bytes(Md5::checksum(key.as_bytes())));
+    key.clone()
 }
 
 /// The checksums that came with an upload, in base64.
@@ -204,7 +224,9 @@ impl Claimed {
 
 /// Takes in an upload to its end, where the hash or the signatures of its chunks turn out right or wrong.
 async fn receive(body: Option<StreamingBlob>) -> S3Result<Bytes> {
-    let Some(body) = body else { return Ok(Bytes::new()) };
+    let Some(body) = body else {
+        return Ok(Bytes::new());
+    };
     let chunks: Vec<Bytes> = body.try_collect().await.map_err(|error| wrong_upload(&error))?;
     Ok(Bytes::from(chunks.concat()))
 }
