@@ -250,11 +250,11 @@ fn decode_hash(text: &str) -> Result<Option<[u8; 32]>, UrlRefusal> {
     bytes.try_into().map(Some).map_err(|_| UrlRefusal::Invalid)
 }
 
-/// What verifies the URL, and its path behind `/blobs/`; 404 when an object store answers such URLs itself.
+/// What verifies the URL, and its path behind `/blobs/`. Where an object store answers URLs, none of this app's was ever made.
 fn signed_path<'a>(app: &'a App, request: &'a Request) -> Result<(&'a SecretKey, &'a str), Error> {
     match request.param("key") {
         Some(path) if app.ports.presigner.is_none() => Ok((&app.server_keys.blobs, path)),
-        _ => Err(Error::not_found()),
+        _ => Err(UrlRefusal::Invalid.into()),
     }
 }
 

@@ -1,7 +1,8 @@
 //! Pages of an index, or of a small table, as DynamoDB's `Query` and `Scan`.
 //!
-//! A position is DynamoDB's `LastEvaluatedKey` with its values, all strings. Expired items are left out of
-//! what was read, so that a page may be short.
+//! A position is what DynamoDB calls `LastEvaluatedKey`, with its values, all strings. One item more is asked for
+//! than is wanted: DynamoDB tells of a last item only that it was the last it was asked for. Expired items are
+//! left out of what was read, so that a page may be short.
 
 use serde_json::Value;
 
@@ -22,7 +23,7 @@ use crate::{
 #[must_use]
 pub fn request(plan: &Plan<'_>, after: Option<&Position>, names: &TableNames) -> Option<Request> {
     let table_name = names.of(plan.table).to_owned();
-    let limit = i32::try_from(plan.limit).unwrap_or(i32::MAX);
+    let limit = i32::try_from(plan.limit + 1).unwrap_or(i32::MAX);
     let exclusive_start_key = after.map(start_key);
     let Some((index, hash)) = plan.index else {
         let consistent_read = true;
@@ -69,11 +70,15 @@ fn start_key(position: &Position) -> Attributes {
 /// # Errors
 /// `Corrupt` for an item that cannot be read; `Unexpected` for an index whose keys are not strings.
 pub fn page(
-    table: &'static Table,
-    items: Vec<Attributes>,
+    plan: &Plan<'_>,
+    mut items: Vec<Attributes>,
     last_evaluated_key: Option<Attributes>,
     now: Timestamp,
 ) -> Result<Page, StoreError> {
+    let table = plan.table;
+    let more = items.len() > plan.limit;
+    items.truncate(plan.limit);
+    let last = if more { items.last().map(|item| key_in(plan, item)) } else { last_evaluated_key };
     let mut page = Page { items: Vec::with_capacity(items.len()), next: None };
     for attributes in items {
         let stored = item::decode(table, attributes)?;
@@ -81,8 +86,16 @@ pub fn page(
             page.items.push(stored);
         }
     }
-    page.next = last_evaluated_key.map(|key| position(table, key)).transpose()?;
+    page.next = last.map(|key| position(table, key)).transpose()?;
     Ok(page)
+}
+
+/// The attributes that say where an item stands in its table, and in its index.
+fn key_in(plan: &Plan<'_>, item: &Attributes) -> Attributes {
+    let index = plan.index.map(|(index, _)| index);
+    let names = [Some(plan.table.hash), plan.table.range, index.map(|i| i.hash), index.and_then(|i| i.range)];
+    let found = names.into_iter().flatten().filter_map(|name| item.get_key_value(name));
+    found.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 fn position(table: &'static Table, key: Attributes) -> Result<Position, StoreError> {
@@ -132,7 +145,7 @@ mod tests {
                 "KeyConditionExpression": "#hash = :hash AND #range < :range",
                 "ExpressionAttributeNames": {"#hash": "user_id", "#range": "created_at"},
                 "ExpressionAttributeValues": {":hash": {"S": "u"}, ":range": {"S": "9"}},
-                "ScanIndexForward": false, "Limit": 7,
+                "ScanIndexForward": false, "Limit": 8,
                 "ExclusiveStartKey":
                     {"notification_id": {"S": "n"}, "user_id": {"S": "u"}, "created_at": {"S": "5"}},
             })
@@ -144,7 +157,7 @@ mod tests {
             json!({
                 "TableName": "users", "IndexName": "email-index", "KeyConditionExpression": "#hash = :hash",
                 "ExpressionAttributeNames": {"#hash": "email"}, "ExpressionAttributeValues": {":hash": {"S": "e"}},
-                "ScanIndexForward": true, "Limit": 100,
+                "ScanIndexForward": true, "Limit": 101,
             })
         );
     }
@@ -155,7 +168,7 @@ mod tests {
         assert_eq!(
             wire(&Query::whole(&STATUSES).limit(2).after(after.as_object().cloned())),
             json!({
-                "TableName": "statuses", "ConsistentRead": true, "Limit": 2,
+                "TableName": "statuses", "ConsistentRead": true, "Limit": 3,
                 "ExclusiveStartKey": {"status_id": {"S": "s"}},
             })
         );
@@ -182,19 +195,39 @@ mod tests {
             )
         });
         let last = attributes(json!({"session_id": {"S": "s11"}, "user_id": {"S": "u"}}));
-        let found = page(&SESSIONS, items.to_vec(), Some(last.clone()), now).unwrap();
+        let query = Query::index(&SESSIONS, "user_id-index", "u");
+        let plan = Plan::of(&query).unwrap();
+        let found = page(&plan, items.to_vec(), Some(last.clone()), now).unwrap();
         assert_eq!(found.items.len(), 1);
         assert_eq!(found.items[0].item["session_id"], "s11");
         assert_eq!(found.next.map(Value::Object), Some(json!({"session_id": "s11", "user_id": "u"})));
-        let empty = page(&SESSIONS, items[..2].to_vec(), Some(last), now).unwrap();
+        let empty = page(&plan, items[..2].to_vec(), Some(last), now).unwrap();
         assert!(empty.items.is_empty() && empty.next.is_some());
-        assert_eq!(page(&SESSIONS, vec![], None, now).unwrap(), Page::default());
+        assert_eq!(page(&plan, vec![], None, now).unwrap(), Page::default());
+    }
+
+    #[test]
+    fn what_was_asked_for_beyond_the_page_tells_where_it_goes_on() {
+        let items = ["a", "b", "c"].map(|id| {
+            attributes(json!({
+                "notification_id": {"S": id}, "user_id": {"S": "u"}, "created_at": {"S": "5"}, "message": {"S": "m"},
+            }))
+        });
+        let query = Query::index(&NOTIFICATIONS, BY_TIME, "u").limit(2);
+        let plan = Plan::of(&query).unwrap();
+        let last = attributes(json!({"notification_id": {"S": "c"}}));
+        let found = page(&plan, items.to_vec(), Some(last), Timestamp::default()).unwrap();
+        let position = json!({"notification_id": "b", "user_id": "u", "created_at": "5"});
+        assert_eq!((found.items.len(), found.next.map(Value::Object)), (2, Some(position)));
+        let whole = page(&plan, items[..2].to_vec(), None, Timestamp::default()).unwrap();
+        assert_eq!((whole.items.len(), whole.next), (2, None));
     }
 
     #[test]
     fn an_index_by_a_number_is_a_mistake() {
         let last = attributes(json!({"session_id": {"S": "s"}, "user_id": {"N": "1"}}));
-        let error = page(&SESSIONS, vec![], Some(last), Timestamp::default()).unwrap_err();
+        let query = Query::index(&SESSIONS, "user_id-index", "u");
+        let error = page(&Plan::of(&query).unwrap(), vec![], Some(last), Timestamp::default()).unwrap_err();
         assert_eq!(error.kind, StoreErrorKind::Unexpected);
     }
 }

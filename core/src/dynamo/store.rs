@@ -197,7 +197,7 @@ impl Store for DynamoStore {
         };
         match self.send(&request).await? {
             Answer::Page { items, last_evaluated_key } => {
-                query::page(plan.table, items, last_evaluated_key, self.clock.now())
+                query::page(&plan, items, last_evaluated_key, self.clock.now())
             }
             _ => Err(another_answer()),
         }
