@@ -196,6 +196,10 @@ pub fn put_changed(tx: &mut Transaction<Obstacle>, old: &Stored<User>, new: &Use
     for (claim, obstacle) in claims_beyond(new, &old.value) {
         put_claim(tx, claim, &new.user_id, obstacle)?;
     }
+    // Always the account's own: rows of the older system name no Google account.
+    if let Some(lost) = old.value.google_sub.as_ref().filter(|sub| new.google_sub.as_ref() != Some(sub)) {
+        tx.delete(google_claim(lost), Condition::Always, Obstacle::Changed);
+    }
     Ok(())
 }
 
@@ -214,7 +218,8 @@ pub async fn put_renamed(
     new: &User,
 ) -> Result<(), StoreError> {
     put_changed(tx, old, new)?;
-    let lost = claims_beyond(&old.value, new);
+    let mut lost = claims_beyond(&old.value, new);
+    lost.retain(|(_, obstacle)| !matches!(obstacle, Obstacle::GoogleTaken));
     let found = try_join_all(lost.iter().map(|(claim, _)| store.find::<Claim>(claim))).await?;
     for ((claim, _), found) in lost.into_iter().zip(found) {
         if let Some(own) = found.filter(|found| found.value.owner_id == old.value.user_id) {
