@@ -91,6 +91,8 @@ on_every_host! {
         let second = send("two", "hello").await.expect(201);
         assert!(is_replayed(&second) && first.bytes == second.bytes);
         send("one", "hello, all").await.expect_problem(422, "idempotency_key_reused");
+        // As long, but not the same.
+        send("one", "hallo").await.expect_problem(422, "idempotency_key_reused");
         let mut list = ada.client.request(Method::GET, "/v1/files", None);
         list.headers_mut().insert("host", HeaderValue::from_static("files.example.com"));
         assert_eq!(ada.client.send(list).await.expect(200).json()["returned"], 1);

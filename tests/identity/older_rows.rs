@@ -144,6 +144,7 @@ async fn what_is_missing_takes_its_default(lab: &Arc<Lab>) {
     let boss = User::of(&lab.client(), "boss", &boss);
     // Without an e-mail address nobody can register today; it can be given one.
     let bare = format!("/v1/users/{}", older::BARE);
+    assert_eq!(boss.client.get(&bare).await.expect(200).json()["email"], "");
     let bare = boss.client.put(&bare, json!({ "email": "bare@example.com" })).await.expect(200).json();
     assert_eq!(
         (&bare["enable"], &bare["role"], &bare["username"]),

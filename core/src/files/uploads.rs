@@ -10,7 +10,7 @@ use crate::files::model::{File, NewFile};
 use crate::files::{quota, refuse, repo, sniff, sweep};
 use crate::http::body::Body;
 use crate::http::multipart;
-use crate::ports::blobs::{BlobErrorKind, BlobInfo, BlobKey, ByteRange, PutTerms};
+use crate::ports::blobs::{BlobError, BlobErrorKind, BlobInfo, BlobKey, ByteRange, PutTerms};
 use crate::ports::blobs_ext::next_piece;
 
 /// After how many seconds an upload through this server that came to nothing, because the server died, is swept. It
@@ -71,9 +71,17 @@ pub async fn hash_of(app: &App, key: &BlobKey, info: &BlobInfo) -> Result<[u8; 3
     if let Some(hash) = info.sha256 {
         return Ok(hash);
     }
-    let mut body = app.ports.blobs.get(key, None).await.map_err(refuse)?.ok_or_else(Error::not_found)?.body;
+    let blob = app.ports.blobs.get(key, None).await.map_err(refuse)?.ok_or_else(Error::not_found)?;
+    hash_of_body(blob.body).await.map_err(unreadable)
+}
+
+/// The SHA-256 of what a body brings.
+///
+/// # Errors
+/// `Interrupted` when it breaks off.
+pub async fn hash_of_body(mut body: Body) -> Result<[u8; 32], BlobError> {
     let mut hash = Sha256::new();
-    while let Some(piece) = next_piece(&mut body).await.map_err(unreadable)? {
+    while let Some(piece) = next_piece(&mut body).await? {
         hash.update(&piece);
     }
     Ok(hash.finalize().into())
@@ -92,7 +100,7 @@ pub async fn head_of(app: &App, key: &BlobKey, info: &BlobInfo) -> Result<Bytes,
     blob.body.read(sniff::HEAD_BYTES).await.map_err(|_| unavailable())
 }
 
-fn unreadable(error: crate::ports::blobs::BlobError) -> Error {
+fn unreadable(error: BlobError) -> Error {
     unavailable().caused_by(error)
 }
 

@@ -9,11 +9,14 @@ pub mod sealed;
 
 use std::sync::Arc;
 
+use base16ct::lower::encode_string as hex;
 use http::{HeaderName, HeaderValue, StatusCode};
 
 use crate::App;
 use crate::error::Error;
+use crate::files::{refuse, uploads};
 use crate::http::client_addr::source_key;
+use crate::http::multipart;
 use crate::http::reply::{self, Reply};
 use crate::http::request::Request;
 use crate::http::routes::Route;
@@ -29,7 +32,7 @@ pub enum Keyed {
     No,
     /// The body, of up to so many bytes.
     Body(usize),
-    /// What is announced of a body that is too long to be held: its type and length.
+    /// What is announced of a file that is too long to be held: its type and length. Sent again, its bytes are compared.
     Announced,
 }
 
@@ -49,13 +52,26 @@ pub async fn answer(
     let fingerprint = fingerprint(app, route, target, &mut request).await?;
     let lease = if route.keyed == Keyed::Announced { record::LONG_LEASE } else { record::LEASE };
     match record::start(app, &id, &fingerprint, lease).await? {
-        Start::Replay(answer) => Ok(replayed(answer)),
+        Start::Replay(answer) => {
+            if route.keyed == Keyed::Announced {
+                check_file(app, request, &answer).await?;
+            }
+            Ok(replayed(answer))
+        }
         Start::Run(run) => {
             let request_id = request.id.clone();
             let outcome = (route.handler)(app, request).await;
             keep(app, route, &run, outcome, &request_id).await
         }
     }
+}
+
+/// Two streams may announce the same: what comes now is compared with the file that the first became.
+async fn check_file(app: &App, mut request: Request, answer: &Answer) -> Result<(), Error> {
+    let body = request.take_body();
+    let form = multipart::file(&request.headers, body, app.settings.max_upload_bytes).await?;
+    let hash = uploads::hash_of_body(form.body).await.map_err(refuse)?;
+    if answer.member("hash").as_deref() == Some(&hex(&hash)) { Ok(()) } else { Err(record::reused()) }
 }
 
 /// Whose key it is.

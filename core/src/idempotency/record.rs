@@ -138,7 +138,8 @@ fn in_flight(retry_after: u64) -> Error {
     }
 }
 
-fn reused() -> Error {
+/// 422 for a key that belongs to another request.
+pub(super) fn reused() -> Error {
     Error::new(
         StatusCode::UNPROCESSABLE_ENTITY,
         "idempotency_key_reused",

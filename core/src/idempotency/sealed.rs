@@ -10,6 +10,7 @@ use chacha20poly1305::{KeyInit, XChaCha20Poly1305};
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::App;
 use crate::error::Error;
@@ -55,6 +56,12 @@ impl Answer {
         let headers = reply.headers().iter().filter(|(name, _)| KEPT_HEADERS.contains(name));
         let headers = headers.map(|(name, value)| (name.clone(), value.clone())).collect();
         Some(Self { status: reply.status(), headers, body })
+    }
+
+    /// A text in its body, if that is an object in JSON.
+    pub(super) fn member(&self, name: &str) -> Option<String> {
+        let body: Map<String, Value> = serde_json::from_slice(&self.body).ok()?;
+        body.get(name)?.as_str().map(str::to_owned)
     }
 
     /// The answer again.

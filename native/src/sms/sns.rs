@@ -90,7 +90,7 @@ fn text(value: &str) -> MessageAttributeValue {
 /// operator's to mend, and the message outlives the mending. SNS's own words are left out, for they repeat the number.
 fn classify(error: &SdkError<PublishError>) -> SendError {
     let Some(service) = error.as_service_error() else {
-        return SendError::temporary(format!("SNS: {}", chain(error)));
+        return SendError::temporary(format!("SNS: {}", describe(error)));
     };
     let code = service.code().unwrap_or("an error without a name");
     let words = service.message().unwrap_or_default();
@@ -119,18 +119,6 @@ fn classify(error: &SdkError<PublishError>) -> SendError {
         }
         _ => SendError::temporary(format!("SNS: {code}")),
     }
-}
-
-/// The error with its causes, which the SDK leaves out.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 impl fmt::Debug for SnsSms {

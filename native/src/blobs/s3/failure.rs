@@ -57,18 +57,6 @@ fn describe<E: ProvideErrorMetadata + Error + 'static>(error: &SdkError<E>) -> S
     }
     match status(error) {
         Some(status) => format!("status {status}"),
-        None => chain(error),
+        None => crate::aws::describe(error),
     }
-}
-
-/// The error with its causes, which the SDK leaves out.
-pub(super) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

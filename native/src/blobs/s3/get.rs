@@ -99,7 +99,7 @@ fn into_body(bytes: ByteStream) -> Body {
         match bytes.try_next().await {
             Ok(piece) => Ok(piece.map(|piece| (piece, bytes))),
             Err(error) => {
-                Err(BodyError::new(format!("the object store broke off: {}", failure::chain(&error))))
+                Err(BodyError::new(format!("the object store broke off: {}", crate::aws::describe(&error))))
             }
         }
     }))
