@@ -1,4 +1,5 @@
 //! Senders of messages, talked to over real sockets.
 #![allow(clippy::unwrap_used, reason = "these are tests, their helpers too")]
 
+mod smtp;
 mod sns;

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
@@ -165,6 +166,15 @@ impl Emulators {
         self.ask(Method::GET, path, String::new()).await
     }
 
+    /// What they give under a path, as it is.
+    ///
+    /// # Panics
+    /// When they do not.
+    pub async fn read(&self, path: &str) -> Bytes {
+        let request = Request::get(format!("{}{path}", self.url)).body(Bytes::new()).expect("a request");
+        send(request).await.expect(200).bytes
+    }
+
     async fn ask(&self, method: Method, path: &str, body: String) -> Value {
         let request = Request::builder().method(method).uri(format!("{}{path}", self.url));
         let Answer { status, bytes, .. } = send(request.body(body.into()).expect("a request")).await;
@@ -191,6 +201,14 @@ impl Drop for Emulators {
         if !asked.is_ok_and(|status| status.success()) {
             let _killed = self.child.kill();
         }
+        for _ in 0..100 {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        // A connection that they were told to stall keeps them.
+        let _killed = self.child.kill();
         let _ended = self.child.wait();
     }
 }
@@ -200,7 +218,8 @@ fn read_ready(line: &str) -> Option<(String, u16)> {
     let (_, rest) = line.split_once(" listen on ")?;
     let (url, rest) = rest.split_once(' ')?;
     let (_, mail) = rest.split_once("smtp://")?;
-    let (_, port) = mail.trim_end().split_once(':')?;
+    // Further ports may follow.
+    let (_, port) = mail.split(',').next()?.trim_end().split_once(':')?;
     Some((url.to_owned(), port.parse().ok()?))
 }
 

@@ -3,3 +3,4 @@
 
 mod dynamo;
 mod migrate;
+mod round_trips;
