@@ -15,8 +15,8 @@ use super::{
     size::{MAX_ITEM_SIZE, of_attributes},
 };
 use crate::{
-    memory::index::indexed,
     ports::store::{Item, Key, StoreError, StoreErrorKind, Version, Versioned},
+    ports::store_index::indexed,
     schema::Table,
 };
 
@@ -179,8 +179,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        memory::index::is_expired,
         ports::store::MAX_ITEM_BYTES,
+        ports::store_index::is_expired,
         schema::{APP_VERSIONS, NOTIFICATIONS, SESSIONS, STATUSES, USER_VERIFICATIONS, USERS},
         time::Timestamp,
     };

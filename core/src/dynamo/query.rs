@@ -13,8 +13,8 @@ use super::{
     request::{self, Request, named},
 };
 use crate::{
-    memory::index::{Plan, is_expired},
     ports::store::{Order, Page, Position, RangeBound, StoreError, StoreErrorKind},
+    ports::store_index::{Plan, is_expired},
     schema::Table,
     time::Timestamp,
 };

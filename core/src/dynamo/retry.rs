@@ -77,6 +77,18 @@ impl Sender<'_> {
         }
     }
 
+    /// A token by which a transaction that is sent again is known.
+    ///
+    /// # Errors
+    /// `Unexpected` without randomness.
+    pub fn token(&self) -> Result<String, StoreError> {
+        let mut bytes = [0; 16];
+        self.entropy.fill(&mut bytes).map_err(|error| {
+            StoreError::new(StoreErrorKind::Unexpected, "no token for a transaction").caused_by(error)
+        })?;
+        Ok(base16ct::lower::encode_string(&bytes))
+    }
+
     /// Full jitter: up to a bound that doubles. Without entropy, the bound itself.
     fn pause(&self, attempt: u32) -> u64 {
         let longest = FIRST_PAUSE_MS.saturating_mul(1 << attempt.min(16)).min(LONGEST_PAUSE_MS);

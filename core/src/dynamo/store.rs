@@ -24,7 +24,7 @@ use super::{
     tables::{self, Prepared},
 };
 use crate::{
-    memory::index::{Plan, is_expired, new_versions},
+    ports::store_index::{Plan, is_expired, new_versions},
     ports::{
         clock::Clock,
         entropy::Entropy,
@@ -138,19 +138,12 @@ impl DynamoStore {
                 format!("a transaction above {MAX_TRANSACTION_SIZE} bytes"),
             ));
         }
-        let request = TransactWriteItems { transact_items: items, client_request_token: self.token()? };
+        let request =
+            TransactWriteItems { transact_items: items, client_request_token: self.sender().token()? };
         match self.send(&Request::TransactWriteItems(request)).await {
             Ok(_) => Ok(()),
             Err(refusal) => Err(blaming(actions, refusal)),
         }
-    }
-
-    fn token(&self) -> Result<String, StoreError> {
-        let mut bytes = [0; 16];
-        self.entropy.fill(&mut bytes).map_err(|error| {
-            StoreError::new(StoreErrorKind::Unexpected, "no token for a transaction").caused_by(error)
-        })?;
-        Ok(base16ct::lower::encode_string(&bytes))
     }
 
     fn item(&self, action: Action<'_>, now: Timestamp) -> Result<Option<TransactItem>, StoreError> {

@@ -1,7 +1,5 @@
 //! Answering with a file's bytes, if they are those that it was completed with.
 
-use base16ct::lower::encode_string as hex;
-
 use crate::App;
 use crate::error::Error;
 use crate::files::model::File;
@@ -40,8 +38,7 @@ pub async fn answer(app: &App, request: &Request, file: &File) -> Result<Reply, 
 pub async fn open(app: &App, file: &File, part: Option<ByteRange>) -> Result<Blob, Error> {
     let key = file.blob_key().ok_or_else(Error::not_found)?;
     let blob = app.ports.blobs.get(&key, part).await.map_err(refuse)?.ok_or_else(Error::not_found)?;
-    let same_hash = blob.info.sha256.is_none_or(|hash| file.hash.is_empty() || hex(&hash) == file.hash);
-    if same_hash && blob.info.length == file.size {
+    if file.is_made_of(&blob.info) {
         return Ok(blob);
     }
     tracing::error!(file_id = file.file_id, "a file's bytes were replaced behind this service's back");

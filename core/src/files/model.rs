@@ -1,12 +1,13 @@
 //! A file as stored, and as shown.
 
+use base16ct::lower::encode_string as hex;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::attributes;
 use crate::files::names;
 use crate::http::base_url;
-use crate::ports::blobs::BlobKey;
+use crate::ports::blobs::{BlobInfo, BlobKey};
 use crate::time::Timestamp;
 
 /// What is known of an uploaded file.
@@ -122,6 +123,14 @@ impl File {
     #[must_use]
     pub fn is_downloadable(&self) -> bool {
         self.enable && self.state == State::Ready
+    }
+
+    /// Whether bytes are those that it was completed with, as far as their store tells. Nothing of this service replaces
+    /// them; whoever can write to the store may.
+    #[must_use]
+    pub fn is_made_of(&self, info: &BlobInfo) -> bool {
+        let same_hash = |hash: [u8; 32]| self.hash.is_empty() || hex(&hash) == self.hash;
+        info.length == self.size && info.sha256.is_none_or(same_hash)
     }
 
     /// Its strong entity tag (RFC 9110, section 8.8.3), if its hash is known.

@@ -7,7 +7,6 @@ pub mod clock;
 pub mod entropy;
 pub mod hasher;
 pub mod http_client;
-pub mod index;
 pub mod limiter;
 pub mod mailer;
 pub mod store;

@@ -9,7 +9,7 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::index::{Place, Plan, is_expired, new_versions};
+use crate::ports::store_index::{Place, Plan, is_expired, new_versions};
 use crate::{
     ports::{
         clock::Clock,

@@ -16,6 +16,7 @@ pub mod signer;
 pub mod sms;
 pub mod store;
 pub mod store_ext;
+pub mod store_index;
 
 use std::sync::Arc;
 

@@ -20,7 +20,6 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use portico_core::files::model::{File, State};
-use portico_core::ports::blobs::BlobInfo;
 
 use crate::blobs::dir::inventory;
 use crate::host::FILES;
@@ -89,10 +88,4 @@ impl Amount {
 /// Whether a file's bytes must be there.
 pub(crate) fn is_ready(file: &File) -> bool {
     file.state == State::Ready
-}
-
-/// Whether bytes are those that a file was completed with. They need not be: a presigned upload can come a second time.
-pub(crate) fn is_of(info: &BlobInfo, file: &File) -> bool {
-    let same_hash = |hash: [u8; 32]| base16ct::lower::encode_string(&hash) == file.hash;
-    info.length == file.size && info.sha256.is_none_or(|hash| file.hash.is_empty() || same_hash(hash))
 }

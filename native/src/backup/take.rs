@@ -12,7 +12,7 @@ use portico_core::schema::FILES;
 
 use super::error::check_space;
 use super::partial::{Partial, above};
-use super::{Amount, BackupError, Damage, is_of, is_ready};
+use super::{Amount, BackupError, Damage, is_ready};
 use crate::blobs::dir::inventory::{self, CopyError, Inventory, Name};
 use crate::host;
 use crate::store::sqlite::{self, DATABASE, DatabaseError, Listing};
@@ -122,7 +122,7 @@ impl Copying {
         };
         let there = |bytes| Ok(Settled::There(inventory::name(&key), bytes));
         match self.target.head(&key) {
-            Ok(info) if is_of(&info, file) => return there(info.length),
+            Ok(info) if file.is_made_of(&info) => return there(info.length),
             _ => self.target.remove(&key).map_err(BackupError::io(self.target.root()))?,
         }
         match self.source.copy_to(&key, &self.target) {

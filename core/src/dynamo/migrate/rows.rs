@@ -16,8 +16,8 @@ use crate::{
         request::{ConditionExpression, GetItem, PutItem, Request, Scan, TransactItem, TransactWriteItems},
         tables::describe,
     },
-    memory::index::new_versions,
-    ports::store::{StoreError, StoreErrorKind, Version},
+    ports::store::{StoreError, Version},
+    ports::store_index::new_versions,
     schema::{Table, USERS},
 };
 
@@ -151,7 +151,7 @@ impl Migration<'_> {
             (true, Some(put)) => Request::PutItem(put),
             (_, first) => Request::TransactWriteItems(TransactWriteItems {
                 transact_items: first.into_iter().chain(puts).map(TransactItem::Put).collect(),
-                client_request_token: self.token()?,
+                client_request_token: self.sender.token()?,
             }),
         };
         match self.send(&request).await {
@@ -160,14 +160,6 @@ impl Migration<'_> {
             Err(refusal) if matches!(refusal.meaning, Meaning::Conflict { .. }) => Ok(false),
             Err(refusal) => Err(refusal.into()),
         }
-    }
-
-    fn token(&self) -> Result<String, StoreError> {
-        let mut bytes = [0; 16];
-        self.sender.entropy.fill(&mut bytes).map_err(|error| {
-            StoreError::new(StoreErrorKind::Unexpected, "no token for a transaction").caused_by(error)
-        })?;
-        Ok(base16ct::lower::encode_string(&bytes))
     }
 
     pub(super) fn unfinished(&self, table: &'static Table, row: &Attributes, why: &str) -> Finding {

@@ -11,7 +11,7 @@ use portico_core::files::repo;
 use portico_core::schema::FILES;
 
 use super::Finding::{self, Fine, Warning, Wrong};
-use crate::backup::{Amount, BackupError, Damage, RESTORING, is_of, is_ready};
+use crate::backup::{Amount, BackupError, Damage, RESTORING, is_ready};
 use crate::blobs::dir::inventory::{self, Inventory, Name};
 use crate::cli::backup::{shown, size};
 use crate::host;
@@ -70,7 +70,7 @@ impl Found {
             None => Err(io::ErrorKind::NotFound.into()),
         };
         match head {
-            Ok(info) if is_of(&info, file) => self.sound.add(info.length),
+            Ok(info) if file.is_made_of(&info) => self.sound.add(info.length),
             // Bytes go only after their record was marked: it may have been since it was read.
             _ if !is_still_ready(listing, file)? => {}
             Ok(_) => self.foreign.add(file, ""),

@@ -22,7 +22,7 @@ use std::{
 
 use async_trait::async_trait;
 use portico_core::{
-    memory::index::{Plan, new_versions},
+    ports::store_index::{Plan, new_versions},
     ports::{
         clock::Clock,
         entropy::Entropy,

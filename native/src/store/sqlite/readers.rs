@@ -13,8 +13,8 @@ use std::{
 };
 
 use portico_core::{
-    memory::index::{Plan, is_expired},
     ports::store::{Item, Key, Page, StoreError, StoreErrorKind, Version, Versioned},
+    ports::store_index::{Plan, is_expired},
     time::Timestamp,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};

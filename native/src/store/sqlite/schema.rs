@@ -8,8 +8,8 @@
 use std::sync::LazyLock;
 
 use portico_core::{
-    memory::index::Plan,
     ports::store::{Order, RangeBound, StoreError, StoreErrorKind},
+    ports::store_index::Plan,
     schema::{Index, TABLES, Table},
 };
 

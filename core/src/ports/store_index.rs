@@ -1,8 +1,8 @@
-//! How index queries read, for the backends that keep their own indexes: where an item stands in an index,
-//! what a query asks for, which items have expired.
+//! What queries of every [`Store`](super::store::Store) mean: what one asks for, where an item stands in an index, which
+//! items have expired, and which version a write gives.
 //!
-//! Pure; both [`super::store::MemoryStore`] and the SQLite store are built on it, so that they agree on the
-//! order of equal range values and on what a [`Position`] holds.
+//! The backends that keep their own indexes agree through it on the order of equal range values and on what a
+//! [`Position`] holds.
 
 use serde_json::Value;
 
