@@ -15,6 +15,7 @@
 //! - [`idempotency`]: answers kept, so that a request that is sent again is not done again
 //! - [`auth`]: tokens, passwords, keys, access rules · [`schema`]: tables and indexes · [`error`]: failures and the
 //!   answers they become · [`config`]: settings
+//! - [`rate_limit`]: a token bucket per source, kept in the store where hosts have no better place
 //! - [`blob_urls`]: presigned URLs of blobs that the host serves itself
 //! - [`dynamo`]: the store in DynamoDB, all but the transport
 //! - [`memory`]: a reference implementation of every port · `conformance`: what every implementation must pass
@@ -42,6 +43,7 @@ pub mod memory;
 pub mod notifications;
 pub mod outbox;
 pub mod ports;
+pub mod rate_limit;
 pub mod roles;
 pub mod schema;
 pub mod secret;
