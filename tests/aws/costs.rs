@@ -20,6 +20,8 @@ use portico_tests::emulators::Emulators;
 use portico_tests::native::NativeHost;
 use serde_json::{Value, json};
 
+use crate::journey::upload;
+
 const PAGE: &str = include_str!("../../docs/aws.md");
 
 /// How the table of the page begins.
@@ -85,6 +87,13 @@ impl Meter {
         self.emulators().tell("/_calls").await["last"].as_array().expect("a list").clone()
     }
 
+    /// What a million times an operation cost, in the words of the page.
+    fn million(&self, operation: &str) -> String {
+        let row = self.rows.iter().find(|row| row.starts_with(&format!("| {operation} |"))).expect("a row");
+        let [reads, writes] = [2, 3].map(|column| row.split('|').nth(column).expect("a column").trim());
+        format!("A million sign-ins cost {reads} million read units and {writes} million write units")
+    }
+
     /// Adds what a look for messages costs when there are none: a query of each shard.
     async fn add_look(&mut self, operation: &str) {
         self.begin().await;
@@ -121,6 +130,8 @@ async fn operations_cost_what_the_page_says() {
     meter.add_look("look for messages to send, every 2 seconds").await;
     let (_, table) = PAGE.split_once(HEAD).unwrap_or_else(|| panic!("docs/aws.md has no table {HEAD}"));
     let said: Vec<&str> = table.split_inclusive('\n').take_while(|line| line.starts_with('|')).collect();
+    let million = meter.million("sign in");
+    assert!(PAGE.contains(&million), "docs/aws.md must say: {million}");
     assert!(said == meter.rows, "docs/aws.md must say:\n{HEAD}{}", meter.rows.concat());
 }
 
@@ -172,9 +183,11 @@ async fn notifications(admin: &User, ada: &User, meter: &mut Meter) {
 
 async fn files(ada: &User, meter: &mut Meter) {
     meter.begin().await;
-    let body = json!({ "file_name": "a.txt", "base64": "aGVsbG8=" });
-    let file = ada.client.post("/v1/files/base64", body).await.expect(201).json();
+    let file = upload(ada, b"hello", true).await.expect(201).json();
     meter.end("upload a file").await;
+    meter.begin().await;
+    upload(ada, &vec![b'a'; 20 << 20], true).await.expect(201);
+    meter.end("upload a file of 20 MiB").await;
     let path = format!("/v1/files/{}", file["id"].as_str().unwrap());
     meter.begin().await;
     ada.client.get(&path).await.expect(200);

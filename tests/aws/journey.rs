@@ -19,7 +19,7 @@ use portico_core::memory::clock::ManualClock;
 use portico_core::schema::SESSIONS;
 use portico_core::time::Timestamp;
 use portico_core::users::purge::RETENTION_SECONDS;
-use portico_tests::client::{Client, PASSWORD, User, registration};
+use portico_tests::client::{Answer, Client, PASSWORD, User, registration};
 use portico_tests::emulators::{self, Emulators};
 use portico_tests::lab::Lab;
 use serde_json::{Value, json};
@@ -162,7 +162,8 @@ async fn files(client: &Client, ada: &User) {
     client.get(&path(&large)).await.expect(401);
 }
 
-async fn upload(user: &User, bytes: &[u8], whole: bool) -> portico_tests::client::Answer {
+/// Uploads a file, of which the last piece may be missing.
+pub async fn upload(user: &User, bytes: &[u8], whole: bool) -> Answer {
     let head = b"--edge\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.txt\"\r\n\r\n";
     let tail: &[u8] = if whole { b"\r\n--edge--\r\n" } else { b"" };
     let mut request = user.client.request(Method::POST, "/v1/files", None);
