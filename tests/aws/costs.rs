@@ -43,18 +43,26 @@ impl Meter {
         self.emulators().forget_calls().await;
     }
 
-    /// Waits until no message is on its way.
+    /// Waits until nothing is written any more.
     async fn settle(&self) {
         loop {
-            let before = self.writes_to_outbox().await;
+            let before = self.writes().await;
             tokio::time::sleep(Duration::from_millis(150)).await;
-            if self.writes_to_outbox().await == before {
+            if self.writes().await == before {
                 return;
             }
         }
     }
 
-    async fn writes_to_outbox(&self) -> u64 {
+    /// Waits until a message was sent, and its promise removed.
+    async fn await_sent(&self) {
+        while self.emulators().calls("dynamodb", "DeleteItem").await == 0 {
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        self.settle().await;
+    }
+
+    async fn writes(&self) -> u64 {
         let (emulators, mut writes) = (self.emulators(), 0);
         for operation in ["PutItem", "DeleteItem", "TransactWriteItems"] {
             writes += emulators.calls("dynamodb", operation).await;
@@ -140,7 +148,7 @@ async fn accounts(client: &Client, meter: &mut Meter) -> User {
     let answer = client.post("/v1/users", registration("ada")).await.expect(201);
     meter.end("register").await;
     let ada = User::of(client, "ada", &answer);
-    meter.settle().await;
+    meter.await_sent().await;
     meter.add("send a message", |resource| resource == "outbox").await;
     meter.begin().await;
     client.post("/v1/sessions/login", json!({ "username": "ada", "password": PASSWORD })).await.expect(200);

@@ -1,6 +1,7 @@
 //! The policies, held against what the program asks of AWS.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use portico::aws::connect;
 use portico::store::dynamo::SdkClient;
@@ -11,7 +12,6 @@ use portico_core::schema::{TABLES, USERS};
 use portico_tests::client::Client;
 use portico_tests::emulators::Emulators;
 use portico_tests::native::NativeHost;
-use std::sync::Arc;
 
 use crate::calls::accesses;
 use crate::document;
