@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use portico_core::schema::OUTBOX;
 use portico_tests::emulators::Emulators;
 use portico_tests::native::NativeHost;
 use portico_tests::tables::Tables;
@@ -38,9 +37,9 @@ pub async fn until_counted(host: &NativeHost, name: &str, channel: &str, count: 
     assert_eq!(host.counted(name, channel).await, count, "{what}");
 }
 
-/// Waits until every promise is kept or given up.
+/// Waits until every message that was promised is sent or given up.
 pub async fn until_nothing_is_promised(tables: &Tables) {
-    until("the outbox is empty", async || tables.items(&OUTBOX).await.is_empty()).await;
+    until("no message is promised", async || tables.promised_messages().await == 0).await;
 }
 
 /// The one event that tells of a message given up.

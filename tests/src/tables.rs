@@ -68,6 +68,16 @@ impl Tables {
         }
     }
 
+    /// How many messages are promised and neither sent nor given up.
+    ///
+    /// # Panics
+    /// When the outbox cannot be read.
+    pub async fn promised_messages(&self) -> usize {
+        let entries = self.items(&OUTBOX).await.into_iter();
+        let entries = entries.map(|entry| item::decode(&OUTBOX, entry).expect("an entry").item);
+        entries.filter(|entry| ["mail", "sms"].map(Value::from).contains(&entry["task"]["kind"])).count()
+    }
+
     /// Lets what messages and codes go by become so many seconds older, as if that time had passed. What is being sent
     /// meanwhile would be taken for long overdue: wait for it.
     ///
