@@ -1,6 +1,5 @@
 //! A deployment's tables at the emulators, looked at and changed past the server.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use portico::aws::connect;
@@ -97,19 +96,6 @@ impl Tables {
             }
         }
     }
-}
-
-/// Items by a string of theirs, such as the key.
-///
-/// # Panics
-/// When one has none.
-#[must_use]
-pub fn by(name: &str, items: Vec<Attributes>) -> BTreeMap<String, Attributes> {
-    let key = |item: &Attributes| match item.get(name) {
-        Some(portico_core::dynamo::attribute::AttributeValue::S(text)) => text.clone(),
-        other => panic!("{name} is {other:?}"),
-    };
-    items.into_iter().map(|item| (key(&item), item)).collect()
 }
 
 fn age(name: &str, value: &mut Value, seconds: i64) {
