@@ -107,9 +107,10 @@ mod on_aws {
 
     impl Bar {
         fn new() -> Self {
-            let bar = ProgressBar::new_spinner();
-            bar.enable_steady_tick(Duration::from_millis(200));
-            Self(bar)
+            let bar = Self(ProgressBar::new_spinner());
+            bar.wait("comparing tables with the schema".to_owned());
+            bar.0.enable_steady_tick(Duration::from_millis(200));
+            bar
         }
 
         /// Something whose end is not known: how long it has taken is all there is to tell.
