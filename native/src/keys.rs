@@ -147,19 +147,8 @@ fn check_public(vars: &Vars<'_>, private: Option<&PrivateKey>) {
 fn read_previous(vars: &Vars<'_>) -> Vec<PublicKey> {
     let variable = &v::JWT_PREVIOUS_PUBLIC_KEYS_PATH;
     let paths = vars.list(variable, "a path", |path| Some(PathBuf::from(path)));
-    let keys = paths.iter().filter_map(|path| {
-        read_key(vars, variable, path, |pem| {
-            let keys: Vec<_> =
-                pem_blocks(pem).map(|block| PublicKey::from_pem(&block)).collect::<Result<_, _>>()?;
-            if keys.is_empty() { Err(KeyError::Malformed) } else { Ok(keys) }
-        })
-    });
+    let keys = paths.iter().filter_map(|path| read_key(vars, variable, path, PublicKey::all_from_pem));
     keys.flatten().collect()
-}
-
-/// The PEM blocks of a text.
-fn pem_blocks(text: &str) -> impl Iterator<Item = String> {
-    text.split("-----BEGIN ").skip(1).map(|block| format!("-----BEGIN {}", block.trim_end()))
 }
 
 fn read_key<K>(

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::Request;
 
 use crate::client::{Answer, Client};
+use crate::edge::EdgeHost;
 use crate::lab::Lab;
 use crate::messages::Message;
 use crate::native::NativeHost;
@@ -25,8 +26,8 @@ pub trait Host: fmt::Debug + Send + Sync {
 }
 
 /// The hosts of [`on_every_host`].
-pub const EVERY_HOST: [&str; 4] =
-    ["in process, memory", "in process, SQLite", "native, embedded", "native, AWS"];
+pub const EVERY_HOST: [&str; 5] =
+    ["in process, memory", "in process, SQLite", "native, embedded", "native, AWS", "edge"];
 
 /// Runs a case on every host and holds the conversations against one another.
 ///
@@ -56,6 +57,7 @@ async fn start(name: &str) -> Arc<dyn Host> {
         "in process, SQLite" => Arc::new(Lab::on_sqlite()),
         "native, embedded" => Arc::new(NativeHost::start().await),
         "native, AWS" => Arc::new(NativeHost::start_on_aws().await),
+        "edge" => Arc::new(EdgeHost::start().await),
         other => panic!("there is no host {other:?}"),
     }
 }

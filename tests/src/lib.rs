@@ -7,6 +7,7 @@
 pub mod client;
 pub mod contract;
 pub mod counting;
+pub mod edge;
 pub mod emulators;
 pub mod hosts;
 pub mod lab;

@@ -71,6 +71,16 @@ impl PrivateKey {
         &self.der
     }
 
+    /// The key as PKCS#8 DER (RFC 5208), which WebCrypto takes.
+    ///
+    /// # Errors
+    /// [`KeyError::Malformed`] when it does not encode.
+    pub fn expose_pkcs8(&self) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+        let key = pkcs1::der::asn1::OctetStringRef::new(&self.der).map_err(|_| KeyError::Malformed)?;
+        let info = pkcs8::PrivateKeyInfoRef::new(pkcs1::ALGORITHM_ID, key);
+        info.to_der().map(Zeroizing::new).map_err(|_| KeyError::Malformed)
+    }
+
     /// Its public half.
     #[must_use]
     pub fn public(&self) -> &PublicKey {
@@ -133,6 +143,18 @@ impl PublicKey {
         };
         let key = pkcs1::RsaPublicKeyRef::from_der(&der).map_err(|_| KeyError::Malformed)?;
         Self::new(key.modulus.as_bytes(), key.public_exponent.as_bytes())
+    }
+
+    /// Reads one or more keys, whatever stands around them.
+    ///
+    /// # Errors
+    /// [`KeyError`] if there is none, or one of them is not usable.
+    pub fn all_from_pem(text: &str) -> Result<Vec<Self>, KeyError> {
+        let blocks = text.split("-----BEGIN ").skip(1);
+        let keys: Vec<_> = blocks
+            .map(|block| Self::from_pem(&format!("-----BEGIN {}", block.trim_end())))
+            .collect::<Result<_, _>>()?;
+        if keys.is_empty() { Err(KeyError::Malformed) } else { Ok(keys) }
     }
 
     /// The key as PKCS#1 DER (RFC 8017, appendix A.1.1), which signature libraries take.

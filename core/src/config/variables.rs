@@ -48,7 +48,7 @@ variables! {
     DATA_DIR = "./data", "Folder of the embedded store, generated keys and outbox; created if absent, readable only by its owner.";
     AWS_ENDPOINT_URL = "", "Address of an AWS emulator, such as http://localhost:4566. Absent: AWS itself.";
     AWS_REGION = "us-east-1", "AWS region.";
-    AWS_ACCESS_KEY_ID = "", "AWS credentials. Absent: the SDK's default chain.";
+    AWS_ACCESS_KEY_ID = "", "AWS credentials. Absent: the SDK's default chain; the edge has none and needs them.";
     AWS_SECRET_ACCESS_KEY = "", "Belongs to AWS_ACCESS_KEY_ID.", secret;
     AWS_SESSION_TOKEN = "", "Belongs to AWS_ACCESS_KEY_ID, for temporary credentials.", secret;
     DYNAMO_TABLE_USERS = "users", "DynamoDB table of users and of the claims to their names.";
@@ -65,15 +65,15 @@ variables! {
     SNS_REGION = "us-east-1", "AWS region that SMS are sent from.";
     SNS_SENDER_ID = "", "What recipients of SMS see as the sender, where their country allows it.";
 
-    MAILER = "", "`smtp`, or `outbox`: .eml files under DATA_DIR, shown at /dev/outbox (development only). Absent: `smtp` if SMTP_HOST is set, else `outbox`.";
+    MAILER = "", "`smtp`, or `outbox`: .eml files under DATA_DIR, shown at /dev/outbox (development only). Absent: `smtp` if SMTP_HOST is set, else `outbox`. On the edge `relay` (the default) or `resend`.";
     SMTP_HOST = "localhost", "Mail server.";
     SMTP_PORT = "1025", "The mail server's port.";
     SMTP_FROM = "noreply@example.com", "Sender of all e-mail; `Name <address>` is accepted.";
     SMTP_USERNAME = "", "User at the mail server. Absent: no authentication.";
     SMTP_PASSWORD = "", "Belongs to SMTP_USERNAME.", secret;
     SMTP_TLS = "none", "`none`, `starttls` (required, never opportunistic) or `tls`; `true` is `tls`, `false` is `none`.";
-    MAIL_RELAY_URL = "", "Edge only: HTTPS address of the mail relay.";
-    MAIL_RELAY_TOKEN = "", "Edge only: bearer token for the mail relay.", secret;
+    MAIL_RELAY_URL = "", "Edge only: address that mail is posted to, HTTPS in production: of `portico relay`, or of one like it. Absent with `resend`: that of Resend.";
+    MAIL_RELAY_TOKEN = "", "Bearer token of the mail relay (32 characters or more), or Resend's API key.", secret;
     SMS_SENDER = "", "`sns`, `outbox` (JSON files under DATA_DIR, development only) or `none` (phone numbers cannot be confirmed). Absent: `sns` on `aws`, else `outbox`.";
     SMS_COUNTRIES = "", "Comma-separated ISO 3166 codes of the countries that SMS may go to. Absent: all, but never premium numbers.";
     SMS_DAILY_LIMIT = "1000", "Most SMS sent in one day (UTC), against fraud; 0 sends none.";
@@ -82,6 +82,7 @@ variables! {
     JWT_PUBLIC_KEY_PATH = "./public_key.pem", "Its public half; checked against it, and not needed otherwise.";
     JWT_PRIVATE_KEY = "", "Edge only: the private key's PEM text.", secret;
     JWT_PUBLIC_KEY = "", "Edge only: the public key's PEM text.";
+    JWT_PREVIOUS_PUBLIC_KEYS = "", "Edge only: PEM texts, one after another, of public keys whose tokens are still accepted.";
     JWT_PREVIOUS_PUBLIC_KEYS_PATH = "", "PEM files (comma-separated, each with one or more public keys) whose tokens are still accepted, for rotation.";
     JWT_EXPIRY_DAYS = "7", "Days that an access token is valid.";
     JWT_EXPIRY = "", "The same more finely, such as 1h, 30m, 90s or 7d; overrides JWT_EXPIRY_DAYS.";

@@ -25,9 +25,12 @@ pub enum Body {
 /// reference to its request while it waits.
 pub struct ByteStream(Mutex<BoxStream<'static, Result<Bytes, BodyError>>>);
 
-impl ByteStream {
-    fn get_mut(&mut self) -> &mut BoxStream<'static, Result<Bytes, BodyError>> {
-        self.0.get_mut().unwrap_or_else(PoisonError::into_inner)
+impl Stream for ByteStream {
+    type Item = Result<Bytes, BodyError>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Self(stream) = self.get_mut();
+        stream.get_mut().unwrap_or_else(PoisonError::into_inner).poll_next_unpin(context)
     }
 }
 
@@ -81,7 +84,7 @@ impl Body {
             Self::Full(bytes) => Ok(bytes),
             Self::Stream(mut stream) => {
                 let mut whole = BytesMut::new();
-                while let Some(chunk) = stream.get_mut().next().await {
+                while let Some(chunk) = stream.next().await {
                     let chunk = chunk.map_err(ReadError::Broken)?;
                     if whole.len() + chunk.len() > limit {
                         return Err(ReadError::TooLarge);
@@ -137,7 +140,7 @@ impl http_body::Body for Body {
                 *self = Self::Empty;
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
-            Self::Stream(stream) => stream.get_mut().poll_next_unpin(context).map_ok(Frame::data),
+            Self::Stream(stream) => stream.poll_next_unpin(context).map_ok(Frame::data),
         }
     }
 

@@ -3,6 +3,8 @@
 use crate::answer::{self, Answer};
 use crate::faults::Rule;
 use crate::front::Front;
+use crate::mail::Relayed;
+use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{Method, StatusCode};
 use http_body_util::{BodyExt, Limited};
@@ -15,7 +17,7 @@ const MAX_BODY: usize = 1024 * 1024;
 const PATHS: &str = "GET /_health\n\
                      GET, POST, DELETE /_faults\n\
                      GET, DELETE /_calls\n\
-                     GET, DELETE /_mail (?to=ADDRESS)\n\
+                     GET, POST, DELETE /_mail (?to=ADDRESS)\n\
                      GET /_mail/ca.pem\n\
                      GET, DELETE /_aws/sns/sms-messages (?phoneNumber=NUMBER)\n\
                      DELETE /_aws/dynamodb/expired\n";
@@ -37,6 +39,7 @@ pub(crate) async fn answer(front: &Front, request: &Parts, body: Incoming) -> An
         (&Method::GET, "/_mail") => {
             answer::json(StatusCode::OK, &front.mailbox.list(parameter(request, "to").as_deref()))
         }
+        (&Method::POST, "/_mail") => relay(front, request, body).await,
         (&Method::GET, "/_mail/ca.pem") => match &front.mail_authority {
             Some(authority) => answer::typed(StatusCode::OK, "application/x-pem-file", authority.clone()),
             None => {
@@ -64,6 +67,24 @@ fn clear(front: &Front, request: &Parts, path: &str) -> Answer {
         _ => return said(StatusCode::NOT_FOUND, PATHS),
     }
     answer::empty(StatusCode::NO_CONTENT)
+}
+
+/// Takes a mail in as a mail relay would, whatever the token.
+async fn relay(front: &Front, request: &Parts, body: Incoming) -> Answer {
+    let token = request.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    if !token.is_some_and(|token| token.starts_with("Bearer ")) {
+        return said(StatusCode::UNAUTHORIZED, "a bearer token is missing\n");
+    }
+    let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
+        return said(StatusCode::PAYLOAD_TOO_LARGE, "mails of 1 MiB at most\n");
+    };
+    match serde_json::from_slice::<Relayed>(&body.to_bytes()) {
+        Ok(mail) => {
+            front.mailbox.relay(mail);
+            answer::empty(StatusCode::ACCEPTED)
+        }
+        Err(error) => said(StatusCode::UNPROCESSABLE_ENTITY, &format!("not a mail: {error}\n")),
+    }
 }
 
 async fn add_faults(front: &Front, body: Incoming) -> Answer {

@@ -1,19 +1,31 @@
 //! The mails received, decoded for those who look at them.
 
 use mail_parser::MessageParser;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 /// How a mail came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Via {
     Plain,
     StartTls,
     Tls,
 }
+
+impl Via {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::StartTls => "starttls",
+            Self::Tls => "tls",
+        }
+    }
+}
+
+/// How a mail came that was posted as if to a mail relay.
+const RELAY: &str = "relay";
 
 /// A mail, with its envelope's addresses.
 #[derive(Clone, Debug, Serialize)]
@@ -26,7 +38,8 @@ pub(crate) struct Mail {
     text: Option<String>,
     html: Option<String>,
     headers: Vec<(String, String)>,
-    via: Via,
+    /// `plain`, `starttls`, `tls` or `relay`.
+    via: &'static str,
     /// Who had logged in.
     user: Option<String>,
     raw: String,
@@ -42,6 +55,17 @@ pub(crate) struct Received {
     pub(crate) user: Option<String>,
 }
 
+/// A mail as Portico's edge posts it to a mail relay.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Relayed {
+    from: String,
+    to: String,
+    subject: String,
+    text: String,
+    html: String,
+    message_id: String,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Mailbox(Mutex<Vec<Mail>>);
 
@@ -50,6 +74,28 @@ impl Mailbox {
         let mut mails = self.lock();
         let id = mails.last().map_or(1, |mail| mail.id + 1);
         mails.push(Mail::read(id, received));
+    }
+
+    /// Takes a relayed mail in, unless it has been already: a relay knows messages by their ids.
+    pub(crate) fn relay(&self, relayed: Relayed) {
+        let mut mails = self.lock();
+        let id = ("Message-ID".to_owned(), relayed.message_id);
+        if !mails.iter().any(|mail| mail.via == RELAY && mail.headers.contains(&id)) {
+            let number = mails.last().map_or(1, |mail| mail.id + 1);
+            mails.push(Mail {
+                id: number,
+                received_at: OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default(),
+                from: relayed.from,
+                to: vec![relayed.to],
+                subject: Some(relayed.subject),
+                text: Some(relayed.text),
+                html: Some(relayed.html),
+                headers: vec![id],
+                via: RELAY,
+                user: None,
+                raw: String::new(),
+            });
+        }
     }
 
     /// The mails in the order they came, or those to one address.
@@ -83,7 +129,7 @@ impl Mail {
             text: part("plain"),
             html: part("html"),
             headers: headers.collect(),
-            via: received.via,
+            via: received.via.name(),
             user: received.user,
             raw: String::from_utf8_lossy(&received.raw).into_owned(),
             from: received.from,

@@ -231,3 +231,28 @@ async fn two_mails_go_over_one_connection_with_a_reset_between() {
     assert_eq!(codes, [&["220", "250"][..], &of_mail, &["250"], &of_mail, &["221"]].concat());
     assert_eq!(mails(&emulators).await.len(), 2);
 }
+
+#[tokio::test]
+async fn a_mail_may_come_by_http_as_to_a_relay() {
+    let emulators = start();
+    let mail = json!({
+        "from": "noreply@example.org", "to": "user@example.org", "subject": "Your code",
+        "text": "ABC234", "html": "<p>ABC234</p>", "message_id": "01JZ",
+    });
+    let url = format!("{}/_mail", emulators.endpoint);
+    let bearer = [("authorization".to_owned(), "Bearer anything".to_owned())];
+    let mut statuses = Vec::new();
+    for (headers, body) in [
+        (&bearer[..], mail.to_string()),
+        (&bearer, mail.to_string()),
+        (&[], mail.to_string()),
+        (&bearer, "{}".into()),
+    ] {
+        let answer = emulators.send("POST", &url, headers, body.as_bytes()).await.unwrap();
+        statuses.push(answer.status.as_u16());
+    }
+    assert_eq!(statuses, [202, 202, 401, 422]);
+    let kept = emulators.admin_json("/_mail?to=user@example.org").await;
+    assert_eq!(kept.as_array().unwrap().len(), 1, "an id is one message");
+    assert_eq!((&kept[0]["text"], &kept[0]["via"]), (&mail["text"], &json!("relay")));
+}

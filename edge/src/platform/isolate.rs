@@ -1,0 +1,172 @@
+//! What an isolate keeps from one request to the next: the app, built for the first of them from the Worker's variables.
+
+use std::sync::{Arc, OnceLock};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use portico_core::App;
+use portico_core::auth::keys::ServerKeys;
+use portico_core::config::{ConfigError, Environment, Vars};
+use portico_core::dynamo::store::DynamoStore;
+use portico_core::error::Error;
+use portico_core::http::body::Body;
+use portico_core::http::reply;
+use portico_core::memory::hasher::InlineHasher;
+use portico_core::ports::Ports;
+use portico_core::ports::clock::Clock;
+use portico_core::ports::entropy::Entropy;
+use portico_core::ports::http_client::HttpClient;
+use portico_core::ports::limiter::Limiter;
+use portico_core::ports::store::Store;
+use portico_core::rate_limit::StoreLimiter;
+use worker::Env;
+
+use super::background::EventBackground;
+use super::clock::EventClock;
+use super::entropy::CryptoEntropy;
+use super::fetch::FetchHttp;
+use super::limiter::{self, BindingLimiter};
+use super::signer::WebCryptoSigner;
+use crate::aws::dynamo::FetchClient;
+use crate::env::Config;
+use crate::mail::HttpMailer;
+
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Rounds of the outbox that one cron trigger goes at most; each looks at up to 25 entries of each shard.
+const ROUNDS: usize = 20;
+
+/// What an isolate keeps.
+#[derive(Debug)]
+pub(super) struct Isolate {
+    pub(super) app: Arc<App>,
+}
+
+/// Why it cannot answer.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// Variables that cannot work.
+    Config(&'static ConfigError),
+    /// What development makes on the first request could not be made.
+    NotReady(Error),
+}
+
+static BUILT: OnceLock<Result<Built, ConfigError>> = OnceLock::new();
+
+/// An app, and whether what it stands on has been made.
+#[derive(Debug)]
+struct Built {
+    isolate: Isolate,
+    preparation: Option<Preparation>,
+}
+
+/// Tables and bucket, which development makes by itself.
+#[derive(Debug)]
+struct Preparation {
+    store: Arc<DynamoStore>,
+    done: OnceLock<()>,
+}
+
+/// The isolate's app; built now, if this is its first request.
+///
+/// # Errors
+/// [`Refusal`], the same for every request until the Worker is deployed anew.
+pub(super) async fn get(env: &Env) -> Result<&'static Isolate, Refusal> {
+    let built = BUILT.get_or_init(|| {
+        let built = build(env);
+        if let Err(error) = &built {
+            tracing::error!("{error}");
+        }
+        built
+    });
+    let built = built.as_ref().map_err(Refusal::Config)?;
+    if let Some(preparation) = &built.preparation {
+        preparation.see_to().await?;
+    }
+    Ok(&built.isolate)
+}
+
+fn build(env: &Env) -> Result<Built, ConfigError> {
+    let config = Config::read(Vars::new(|name| env.var(name).ok().map(|value| value.to_string())))?;
+    let clock: Arc<dyn Clock> = Arc::new(EventClock);
+    let entropy: Arc<dyn Entropy> = Arc::new(CryptoEntropy);
+    let http: Arc<dyn HttpClient> = Arc::new(FetchHttp);
+    let client = FetchClient::new(&config.aws, &config.credentials, http.clone(), clock.clone());
+    let store =
+        Arc::new(DynamoStore::new(Arc::new(client), clock.clone(), entropy.clone(), config.storage.tables));
+    let limiter: Arc<dyn Limiter> = match env.rate_limiter(limiter::BINDING) {
+        Ok(binding) => Arc::new(BindingLimiter::new(binding, config.settings.rate_limit)),
+        Err(_) => {
+            let keys = ServerKeys::derive(config.settings.token_secret.as_ref(), &config.keys.private);
+            let (store, clock) = (store.clone() as Arc<dyn Store>, clock.clone());
+            Arc::new(StoreLimiter::new(store, clock, config.settings.rate_limit, keys.counters))
+        }
+    };
+    let makes_tables =
+        config.aws.endpoint_url.is_some() && config.settings.environment == Environment::Development;
+    let preparation = makes_tables.then(|| Preparation { store: store.clone(), done: OnceLock::new() });
+    let ports = Ports {
+        store,
+        blobs: Arc::new(portico_core::memory::blobs::MemoryBlobs::default()),
+        presigner: None,
+        mailer: Arc::new(HttpMailer::new(config.mail, http.clone())),
+        sms: None,
+        http,
+        limiter,
+        signer: Arc::new(WebCryptoSigner::new(config.keys.private.clone())),
+        hasher: Arc::new(InlineHasher),
+        clock,
+        entropy,
+        background: Arc::new(EventBackground),
+    };
+    Ok(Built { isolate: Isolate { app: App::new(config.settings, config.keys, ports) }, preparation })
+}
+
+impl Preparation {
+    /// Makes what is missing, once; requests that come meanwhile make it too, which changes nothing.
+    async fn see_to(&self) -> Result<(), Refusal> {
+        if self.done.get().is_some() {
+            return Ok(());
+        }
+        let prepared = self.store.prepare().await.map_err(|error| Refusal::NotReady(error.into()))?;
+        for mismatch in prepared.mismatches {
+            tracing::error!(%mismatch, "a table is not as it must be");
+        }
+        let _was_quicker = self.done.set(());
+        Ok(())
+    }
+}
+
+/// Does what the outbox holds and is due.
+pub(super) async fn drain(app: Arc<App>) {
+    for _ in 0..ROUNDS {
+        if app.drain_outbox().await == 0 {
+            return;
+        }
+    }
+}
+
+impl Refusal {
+    /// 503, naming the variables but not their values.
+    pub(super) fn answer(self, request: &HeaderMap) -> Response<Body> {
+        let id = request.get(&REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
+        let error = match self {
+            Self::Config(error) => {
+                let names: Vec<&str> = error.problems.iter().map(|problem| problem.variable).collect();
+                let detail = format!("the deployment's configuration cannot work: see {}", names.join(", "));
+                Error::unavailable("not_configured", detail, 60)
+            }
+            Self::NotReady(error) => error,
+        };
+        let mut answer = reply::problem(&error, id);
+        if let Ok(id) = HeaderValue::from_str(id) {
+            answer.headers_mut().insert(REQUEST_ID.clone(), id);
+        }
+        reply::protect(answer.headers_mut());
+        answer
+    }
+
+    /// For events that are not answered.
+    pub(super) fn log(&self) {
+        tracing::error!("the outbox is not looked at: {self:?}");
+    }
+}
