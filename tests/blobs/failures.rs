@@ -4,12 +4,11 @@ use std::time::{Duration, SystemTime};
 
 use aws_sdk_s3::primitives::ByteStream;
 use aws_smithy_async::time::StaticTimeSource;
-use portico::blobs::s3::S3Blobs;
 use portico_core::http::body::Body;
 use portico_core::ports::blobs::{BlobErrorKind, Blobs};
 use serde_json::json;
 
-use crate::support::{BUCKET, Bucket, MIB, body, bytes, key, terms};
+use crate::support::{BUCKET, Bucket, MIB, blobs_of, body, bytes, key, sdk_client, terms};
 use portico_tests::emulators::Emulators;
 
 #[tokio::test]
@@ -17,11 +16,11 @@ async fn the_bucket_is_created_once_where_the_client_is() {
     let emulators = Emulators::start();
     for (region, bucket) in [("us-east-1", "bucket-of-old"), ("eu-central-1", "bucket-of-europe")] {
         let config = emulators.config().into_builder().region(aws_config::Region::new(region)).build();
-        let blobs = S3Blobs::new(&config, bucket.to_owned(), true);
+        let client = sdk_client(&config, bucket);
         for _ in 0..2 {
-            blobs.prepare().await.unwrap();
+            client.prepare().await.unwrap();
         }
-        blobs.put(&key("a"), &terms(), Body::from("a")).await.unwrap();
+        blobs_of(client).put(&key("a"), &terms(), Body::from("a")).await.unwrap();
     }
     assert_eq!(emulators.calls("s3", "CreateBucket").await, 2);
 }
@@ -29,7 +28,7 @@ async fn the_bucket_is_created_once_where_the_client_is() {
 #[tokio::test]
 async fn a_bucket_of_somebody_elses_is_said_to_be() {
     let emulators = Emulators::start();
-    let blobs = S3Blobs::new(&emulators.config(), BUCKET.to_owned(), true);
+    let client = sdk_client(&emulators.config(), BUCKET);
     for (code, status, expected) in [
         ("BucketAlreadyExists", 409, "S3_BUCKET_NAME"),
         ("AccessDenied", 403, "allow the AWS credentials"),
@@ -38,7 +37,7 @@ async fn a_bucket_of_somebody_elses_is_said_to_be() {
         emulators.misbehave(json!({
             "service": "s3", "operation": "CreateBucket", "action": "error", "code": code, "status": status
         })).await;
-        let error = blobs.prepare().await.unwrap_err();
+        let error = client.prepare().await.unwrap_err();
         assert_eq!(error.kind, BlobErrorKind::Unavailable);
         assert!(error.detail.contains(expected), "{error}");
         emulators.behave().await;
@@ -46,7 +45,7 @@ async fn a_bucket_of_somebody_elses_is_said_to_be() {
     emulators.misbehave(json!({
         "service": "s3", "operation": "CreateBucket", "action": "error", "code": "BucketAlreadyOwnedByYou", "status": 409
     })).await;
-    blobs.prepare().await.unwrap();
+    client.prepare().await.unwrap();
 }
 
 #[tokio::test]
@@ -57,7 +56,7 @@ async fn what_the_operator_can_mend_is_said() {
         (bucket.emulators.config_with("test", "wrong"), BUCKET, "AWS_SECRET_ACCESS_KEY"),
         (bucket.emulators.config_with("wrong", "test"), BUCKET, "AWS_ACCESS_KEY_ID"),
     ] {
-        let blobs = S3Blobs::new(&config, name.to_owned(), true);
+        let blobs = blobs_of(sdk_client(&config, name));
         for error in [
             blobs.put(&key("a"), &terms(), Body::from("a")).await.unwrap_err(),
             blobs.put(&key("a"), &terms(), body(9)).await.unwrap_err(),
@@ -76,7 +75,7 @@ async fn a_clock_that_is_wrong_is_put_right_by_the_answers() {
     let bucket = Bucket::new().await;
     let late = StaticTimeSource::new(SystemTime::now() - Duration::from_secs(3600));
     let config = bucket.emulators.config().into_builder().time_source(late).build();
-    let blobs = S3Blobs::new(&config, BUCKET.to_owned(), true);
+    let blobs = blobs_of(sdk_client(&config, BUCKET));
     blobs.put(&key("a"), &terms(), Body::from("a")).await.unwrap();
     assert_eq!(bucket.read(&key("a")).await.unwrap(), "a");
 
@@ -107,7 +106,7 @@ async fn what_passes_is_tried_again_and_what_does_not_is_unavailable() {
     let nobody = Emulators::start();
     let (config, url) = (nobody.config(), nobody.url().to_owned());
     drop(nobody);
-    let error = S3Blobs::new(&config, BUCKET.to_owned(), true).get(&key("a"), None).await.unwrap_err();
+    let error = blobs_of(sdk_client(&config, BUCKET)).get(&key("a"), None).await.unwrap_err();
     assert_eq!(error.kind, BlobErrorKind::Unavailable, "{url}");
     assert!(error.detail.to_lowercase().contains("connect"), "{error}");
 }

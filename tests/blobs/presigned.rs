@@ -1,21 +1,20 @@
 //! Presigned URLs, followed as a client without credentials does.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use aws_smithy_async::time::StaticTimeSource;
 use bytes::Bytes;
 use http::header::{
     CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderValue, IF_NONE_MATCH, RANGE,
 };
 use http::{HeaderMap, Request};
-use portico::blobs::s3::S3Blobs;
 use portico_core::http::body::Body;
+use portico_core::memory::clock::ManualClock;
 use portico_core::ports::blobs::{Blobs, Presigned, PresignedGetAnswer, PresignedPutTerms, Presigner};
 use portico_core::time::Timestamp;
 use portico_tests::client::Answer;
 use sha2::{Digest, Sha256};
 
-use crate::support::{BUCKET, Bucket, key, terms};
+use crate::support::{BUCKET, Bucket, blobs_at, key, sdk_client, terms};
 use portico_tests::emulators::send;
 
 const CHECKSUM: &str = "x-amz-checksum-sha256";
@@ -125,9 +124,8 @@ async fn an_expired_url_is_refused() {
     let bucket = Bucket::new().await;
     let name = key("a");
     bucket.blobs.put(&name, &terms(), Body::from("hello")).await.unwrap();
-    let ago = SystemTime::now() - Duration::from_secs(600);
-    let config = bucket.emulators.config().into_builder().time_source(StaticTimeSource::new(ago)).build();
-    let blobs = S3Blobs::new(&config, BUCKET.to_owned(), true);
+    let ago = ManualClock::at(in_seconds(0).plus_seconds(-600));
+    let blobs = blobs_at(sdk_client(&bucket.emulators.config(), BUCKET), ago);
     let (before, after) = (in_seconds(0).plus_seconds(-60), in_seconds(60));
 
     let put = put_terms(b"hello", true);

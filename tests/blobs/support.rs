@@ -1,12 +1,22 @@
 //! A bucket, and bodies to put into it.
 
+use std::sync::Arc;
+
+use aws_config::SdkConfig;
 use aws_sdk_s3::{Client, config};
 use bytes::Bytes;
 use futures::stream::{self, StreamExt};
-use portico::blobs::s3::S3Blobs;
+use portico::background::TokioBackground;
+use portico::blobs::s3::SdkClient;
+use portico::clock::SystemClock;
+use portico::entropy::SystemEntropy;
 use portico_core::http::body::{Body, BodyError};
 use portico_core::ports::blobs::{BlobKey, Blobs, PutTerms};
+use portico_core::ports::clock::Clock;
+use portico_core::s3::blobs::S3Blobs;
+use portico_core::s3::client::S3Client;
 use tempfile::TempDir;
+use tokio::runtime::Handle;
 
 use portico_tests::emulators::Emulators;
 
@@ -29,8 +39,9 @@ impl Bucket {
     pub async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let emulators = Emulators::start_with(&["--data", folder.path().to_str().unwrap()]);
-        let blobs = S3Blobs::new(&emulators.config(), BUCKET.to_owned(), true);
-        blobs.prepare().await.unwrap();
+        let client = sdk_client(&emulators.config(), BUCKET);
+        client.prepare().await.unwrap();
+        let blobs = blobs_of(client);
         emulators.forget_calls().await;
         Self { emulators, blobs, folder }
     }
@@ -64,6 +75,21 @@ impl Bucket {
         let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
         names.filter(|name| name.starts_with(".upload")).count()
     }
+}
+
+pub fn sdk_client(config: &SdkConfig, bucket: &str) -> SdkClient {
+    SdkClient::new(config, bucket.to_owned(), true)
+}
+
+/// Blobs as the program has them.
+pub fn blobs_of(client: impl S3Client) -> S3Blobs {
+    blobs_at(client, SystemClock)
+}
+
+/// The same, at another time.
+pub fn blobs_at(client: impl S3Client, clock: impl Clock) -> S3Blobs {
+    let background = Arc::new(TokioBackground::new(Handle::current()));
+    S3Blobs::new(Arc::new(client), Arc::new(clock), Arc::new(SystemEntropy), background)
 }
 
 pub fn key(text: &str) -> BlobKey {

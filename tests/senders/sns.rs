@@ -1,9 +1,13 @@
 //! SMS by SNS.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use portico::sms::sns::SnsSms;
+use aws_config::SdkConfig;
+use portico::clock::SystemClock;
+use portico::sms::sns::SdkClient;
 use portico_core::ports::sms::{Sms, SmsSender};
+use portico_core::sns::SnsSms;
 use serde_json::{Value, json};
 
 use portico_tests::emulators::Emulators;
@@ -17,7 +21,12 @@ fn sms(to: &str) -> Sms {
 }
 
 fn sender(emulators: &Emulators, sender_id: Option<&str>) -> SnsSms {
-    SnsSms::new(&emulators.config(), REGION.to_owned(), sender_id.map(str::to_owned))
+    sender_with(&emulators.config(), sender_id)
+}
+
+fn sender_with(config: &SdkConfig, sender_id: Option<&str>) -> SnsSms {
+    let client = Arc::new(SdkClient::new(config, REGION.to_owned()));
+    SnsSms::new(client, Arc::new(SystemClock), sender_id.map(str::to_owned))
 }
 
 async fn messages(emulators: &Emulators) -> Vec<Value> {
@@ -81,7 +90,7 @@ async fn what_the_operator_can_mend_is_tried_again() {
     let wrong_id = sender(&emulators, Some("not a sender")).send(&sms(NUMBER)).await.unwrap_err();
     assert!(wrong_id.retry && wrong_id.detail.contains("SNS_SENDER_ID"), "{wrong_id}");
     let config = emulators.config_with("test", "wrong");
-    let wrong_key = SnsSms::new(&config, REGION.to_owned(), None).send(&sms(NUMBER)).await.unwrap_err();
+    let wrong_key = sender_with(&config, None).send(&sms(NUMBER)).await.unwrap_err();
     assert!(wrong_key.retry && wrong_key.detail.contains("credentials"), "{wrong_key}");
     refuse(&emulators, json!({"action": "error", "status": 403, "code": "AuthorizationError"})).await;
     let forbidden = sender(&emulators, None).send(&sms(NUMBER)).await.unwrap_err();
