@@ -3,6 +3,7 @@
 //! A host reads its own settings with the same [`Vars`] and then calls [`Vars::finish`], so that one
 //! message lists every problem. Nothing here is read again while the app runs.
 
+pub mod aws;
 pub mod variables;
 mod vars;
 

@@ -15,6 +15,7 @@
 //! - [`idempotency`]: answers kept, so that a request that is sent again is not done again
 //! - [`auth`]: tokens, passwords, keys, access rules · [`schema`]: tables and indexes · [`error`]: failures and the
 //!   answers they become · [`config`]: settings
+//! - [`rate_limit`]: a token bucket per source, kept in the store where hosts have no better place
 //! - [`blob_urls`]: presigned URLs of blobs that the host serves itself
 //! - [`dynamo`]: the store in DynamoDB, [`s3`]: blobs in S3, [`sns`]: SMS by SNS, all but the transport · [`aws`]: what
 //!   they have in common
@@ -44,6 +45,7 @@ pub mod memory;
 pub mod notifications;
 pub mod outbox;
 pub mod ports;
+pub mod rate_limit;
 pub mod roles;
 pub mod s3;
 pub mod schema;

@@ -3,8 +3,6 @@
 //! Everything that can be known to be wrong before serving is found here and reported in one message,
 //! including files that cannot be used. Only generating keys waits until all else is right.
 
-mod aws;
-
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -23,7 +21,7 @@ use crate::keys::{self, KeySource};
 use crate::mail::smtp::{SmtpSettings, SmtpTls};
 use crate::server::tls;
 
-pub use aws::{AwsCredentials, AwsSettings, AwsStorage};
+pub use portico_core::config::aws::{AwsCredentials, AwsSettings, AwsStorage};
 
 /// Stands for the file itself in problems about it.
 static DOTENV: Variable = Variable { name: ".env", default: "", about: "", secret: false };

@@ -50,13 +50,13 @@ impl<C: Clock + Clone> MemoryLimiter<C> {
         match self.buckets.check_key(&key.to_owned()) {
             Ok(state) => RateDecision {
                 allowed: true,
-                remaining: state.remaining_burst_capacity(),
+                remaining: Some(state.remaining_burst_capacity()),
                 reset_seconds: u64::from(state.remaining_burst_capacity() == 0),
             },
             Err(until) => {
                 let wait = until.wait_time_from(self.clock.now());
                 let reset_seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-                RateDecision { allowed: false, remaining: 0, reset_seconds: reset_seconds.max(1) }
+                RateDecision { allowed: false, remaining: Some(0), reset_seconds: reset_seconds.max(1) }
             }
         }
     }
@@ -107,10 +107,10 @@ mod tests {
         let limiter = MemoryLimiter::with_clock(LIMIT, clock.clone());
         for remaining in (0..10).rev() {
             let decision = limiter.check("192.0.2.1").await;
-            assert_eq!((decision.allowed, decision.remaining), (true, remaining));
+            assert_eq!((decision.allowed, decision.remaining), (true, Some(remaining)));
         }
         let refused = limiter.check("192.0.2.1").await;
-        assert_eq!(refused, RateDecision { allowed: false, remaining: 0, reset_seconds: 1 });
+        assert_eq!(refused, RateDecision { allowed: false, remaining: Some(0), reset_seconds: 1 });
         assert!(limiter.check("192.0.2.2").await.allowed);
         clock.advance(Duration::from_millis(200));
         assert!(limiter.check("192.0.2.1").await.allowed);

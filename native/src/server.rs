@@ -14,6 +14,7 @@ use std::time::Duration;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
+use portico_core::http::router::MAX_HEADER_BYTES;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -39,7 +40,7 @@ const WRITE_WITHIN: Duration = Duration::from_secs(30);
 const PING_EVERY: Duration = Duration::from_secs(30);
 
 /// Beyond the header limit, so that most offenders still get a proper answer.
-const READ_BUFFER_BYTES: usize = 2 * service::MAX_HEADER_BYTES;
+const READ_BUFFER_BYTES: usize = 2 * MAX_HEADER_BYTES;
 
 /// Requests that one HTTP/2 connection may have open.
 const MAX_STREAMS: u32 = 100;
@@ -215,7 +216,7 @@ fn protocols() -> Builder<TokioExecutor> {
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_EVERY)
         .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(service::MAX_HEADER_BYTES as u32);
+        .max_header_list_size(MAX_HEADER_BYTES as u32);
     builder
 }
 

@@ -139,6 +139,19 @@ impl Failure {
         self
     }
 
+    /// What happened, without DynamoDB's own words, which may repeat a value of the request: codes and status, or what
+    /// the transport says.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let Some(status) = self.status else { return self.message.clone() };
+        let name = match &self.code {
+            Some(code) => format!("{code} ({status})"),
+            None => format!("status {status}"),
+        };
+        let reasons: Vec<&str> = self.reasons.iter().flatten().map(String::as_str).collect();
+        if reasons.is_empty() { name } else { format!("{name}, {}", reasons.join(", ")) }
+    }
+
     /// Whether what was asked for may have been done all the same. A refusal (4xx) says that it was not.
     #[must_use]
     pub fn may_have_applied(&self) -> bool {
@@ -180,5 +193,15 @@ mod tests {
         assert_eq!(failure.to_string(), "ThrottlingException (400): slow down");
         assert_eq!(Failure::refused(502, None, "a proxy").to_string(), "status 502: a proxy");
         assert_eq!(Failure::unanswered("cut", true).to_string(), "cut");
+    }
+
+    #[test]
+    fn its_name_repeats_no_value() {
+        let code = Some("TransactionCanceledException".to_owned());
+        let failure = Failure::refused(400, code, "the value ada@example.com is no key")
+            .because([Some("None".to_owned()), Some("ValidationError".to_owned())]);
+        assert_eq!(failure.name(), "TransactionCanceledException (400), ValidationError");
+        assert_eq!(Failure::refused(502, None, "<html>").name(), "status 502");
+        assert_eq!(Failure::unanswered("connection refused", false).name(), "connection refused");
     }
 }

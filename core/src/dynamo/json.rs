@@ -65,9 +65,17 @@ pub fn decode(request: &Request, status: u16, body: &[u8]) -> Result<Answer, Fai
         | Request::TransactWriteItems(_)
         | Request::CreateTable(_)
         | Request::UpdateTable(_)
-        | Request::UpdateTimeToLive(_) => Answer::Done,
+        | Request::UpdateTimeToLive(_) => {
+            // What a proxy says instead is no acknowledgement.
+            let Acknowledged {} = parse(body)?;
+            Answer::Done
+        }
     })
 }
+
+/// Whatever a write is answered with: an object.
+#[derive(Deserialize)]
+struct Acknowledged {}
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
     serde_json::from_slice(body)
@@ -295,5 +303,8 @@ mod tests {
             let failure = decode(&get(), 200, body).unwrap_err();
             assert!(failure.may_have_applied(), "{failure}");
         }
+        let delete = DeleteItem { table_name: "t".into(), key: attributes("a"), condition: None };
+        let failure = decode(&Request::DeleteItem(delete), 200, b"<html>welcome</html>").unwrap_err();
+        assert!(failure.may_have_applied(), "{failure}");
     }
 }

@@ -86,8 +86,11 @@ impl Refusal {
     /// That it is not known whether what was asked for was done.
     #[must_use]
     pub fn unknown(self) -> StoreError {
-        StoreError::new(StoreErrorKind::Unavailable, "DynamoDB gave no answer; a write may have been applied")
-            .caused_by(self.failure)
+        told(
+            StoreErrorKind::Unavailable,
+            "DynamoDB gave no answer; a write may have been applied",
+            self.failure,
+        )
     }
 }
 
@@ -100,8 +103,13 @@ impl From<Refusal> for StoreError {
             Meaning::Unavailable => (StoreErrorKind::Unavailable, "DynamoDB does not answer"),
             Meaning::Permanent(advice) => (StoreErrorKind::Unexpected, advice),
         };
-        Self::new(kind, detail).caused_by(refusal.failure)
+        told(kind, detail, refusal.failure)
     }
+}
+
+/// A failure for the log, by DynamoDB's name for it.
+fn told(kind: StoreErrorKind, detail: &str, failure: Failure) -> StoreError {
+    StoreError::new(kind, format!("{detail}: {}", failure.name())).caused_by(failure)
 }
 
 #[cfg(test)]
@@ -217,5 +225,6 @@ mod tests {
         let error = StoreError::from(refusal);
         assert_eq!(error.kind, StoreErrorKind::Unexpected);
         assert!(error.detail.contains("credentials"), "{error}");
+        assert!(error.detail.ends_with(": AccessDeniedException (400)"), "{error}");
     }
 }

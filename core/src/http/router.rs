@@ -21,6 +21,12 @@ use crate::ports::limiter::RateDecision;
 /// The longest path and query, in bytes.
 pub const MAX_URI_BYTES: usize = 8 * 1024;
 
+/// The longest header block, in bytes.
+pub const MAX_HEADER_BYTES: usize = 32 * 1024;
+
+/// What each header costs besides its name and value (RFC 9113, section 6.5.2).
+const HEADER_OVERHEAD: usize = 32;
+
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 static RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 static RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -89,13 +95,7 @@ async fn dispatch(
     request: http::Request<Body>,
     limits: &mut HeaderMap,
 ) -> Result<Reply, Error> {
-    if request.uri().path_and_query().is_some_and(|text| text.as_str().len() > MAX_URI_BYTES) {
-        return Err(Error::new(
-            StatusCode::URI_TOO_LONG,
-            "uri_too_long",
-            format!("the path and query are longer than {MAX_URI_BYTES} bytes"),
-        ));
-    }
+    refuse_too_long(&request)?;
     let (routes, params) = app.router.find(request.uri().path()).ok_or_else(Error::not_found)?;
     if request.method() == Method::OPTIONS {
         return Ok(cors::preflight(&allowed_methods(routes)));
@@ -119,6 +119,28 @@ async fn dispatch(
     }
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
     idempotency::answer(app, route, target, request).await
+}
+
+fn refuse_too_long<B>(request: &http::Request<B>) -> Result<(), Error> {
+    if request.headers().iter().map(header_bytes).sum::<usize>() > MAX_HEADER_BYTES {
+        return Err(Error::new(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "headers_too_large",
+            "the header block is longer than 32 KiB",
+        ));
+    }
+    if request.uri().path_and_query().is_some_and(|text| text.as_str().len() > MAX_URI_BYTES) {
+        return Err(Error::new(
+            StatusCode::URI_TOO_LONG,
+            "uri_too_long",
+            format!("the path and query are longer than {MAX_URI_BYTES} bytes"),
+        ));
+    }
+    Ok(())
+}
+
+fn header_bytes((name, value): (&HeaderName, &HeaderValue)) -> usize {
+    name.as_str().len() + value.len() + HEADER_OVERHEAD
 }
 
 fn select(routes: &[&'static Route], method: &Method) -> Result<&'static Route, Error> {
@@ -149,10 +171,9 @@ async fn limit(app: &Arc<App>, client: &Client, headers: &mut HeaderMap) -> Resu
         app.ports.limiter.check(&source_key(client.addr)).await;
     let window = rate.burst.div_ceil(rate.per_second.max(1)).max(1);
     let policy = format!("\"address\";q={};w={window}", rate.burst);
-    for (name, text) in
-        [(&RATE_LIMIT_POLICY, policy), (&RATE_LIMIT, format!("\"address\";r={remaining};t={reset_seconds}"))]
-    {
-        if let Ok(value) = HeaderValue::from_str(&text) {
+    let state = remaining.map(|remaining| format!("\"address\";r={remaining};t={reset_seconds}"));
+    for (name, text) in [(&RATE_LIMIT_POLICY, Some(policy)), (&RATE_LIMIT, state)] {
+        if let Some(Ok(value)) = text.as_deref().map(HeaderValue::from_str) {
             headers.insert(name, value);
         }
     }

@@ -16,8 +16,8 @@ pub trait Limiter: fmt::Debug + Send + Sync + 'static {
 pub struct RateDecision {
     /// Whether the request may go on.
     pub allowed: bool,
-    /// Permits left at this moment.
-    pub remaining: u32,
+    /// Permits left at this moment, where the limiter can tell.
+    pub remaining: Option<u32>,
     /// Seconds until a permit is there again; 0 while some remain.
     pub reset_seconds: u64,
 }

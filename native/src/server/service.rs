@@ -18,12 +18,6 @@ use portico_core::http::reply;
 use super::body::{self, Lateness};
 use crate::dev::DevOutbox;
 
-/// The longest header block, in bytes.
-pub(super) const MAX_HEADER_BYTES: usize = 32 * 1024;
-
-/// What each header costs besides its name and value (RFC 9113, section 6.5.2).
-const HEADER_OVERHEAD: usize = 32;
-
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -53,14 +47,6 @@ impl Service {
     }
 
     async fn respond(&self, request: Request<Incoming>, peer: IpAddr) -> Response<Body> {
-        if header_bytes(request.headers()) > MAX_HEADER_BYTES {
-            return refuse(
-                request.headers(),
-                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-                "headers_too_large",
-                "the header block is longer than 32 KiB",
-            );
-        }
         if let Some(outbox) = &self.outbox
             && outbox.answers(request.method(), request.uri().path())
         {
@@ -116,10 +102,6 @@ fn add_host(headers: &mut HeaderMap, uri: &Uri) {
     {
         headers.insert(header::HOST, value);
     }
-}
-
-fn header_bytes(headers: &HeaderMap) -> usize {
-    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + HEADER_OVERHEAD).sum()
 }
 
 /// A refusal before core saw the request.

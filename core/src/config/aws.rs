@@ -1,10 +1,12 @@
 //! Settings of what is at AWS.
 
 use http::Uri;
-use portico_core::config::{Variable, Vars, variables as v};
-use portico_core::dynamo::names::TableNames;
-use portico_core::schema::{self, Table};
-use portico_core::secret::Secret;
+
+use super::variables as v;
+use super::{Variable, Vars};
+use crate::dynamo::names::TableNames;
+use crate::schema::{self, Table};
+use crate::secret::Secret;
 
 /// Which account is used, and where.
 #[derive(Clone, Debug)]
@@ -13,7 +15,7 @@ pub struct AwsSettings {
     pub region: String,
     /// The address of an emulator; without one, AWS itself.
     pub endpoint_url: Option<String>,
-    /// The credentials; without any, the SDK looks where it always does.
+    /// The credentials; without any, the host looks elsewhere, if it has where to.
     pub credentials: Option<AwsCredentials>,
     /// The region that SMS are sent from.
     pub sns_region: String,
@@ -57,7 +59,7 @@ static TABLES: [(&Table, &Variable); 10] = [
 
 impl AwsSettings {
     /// Reads them; half a pair of credentials is a problem only if they are `used`.
-    pub(super) fn read(vars: &Vars<'_>, used: bool) -> Self {
+    pub fn read(vars: &Vars<'_>, used: bool) -> Self {
         Self {
             region: read_region(vars, &v::AWS_REGION),
             endpoint_url: read_endpoint_url(vars),
@@ -69,7 +71,8 @@ impl AwsSettings {
 }
 
 impl AwsStorage {
-    pub(super) fn read(vars: &Vars<'_>) -> Self {
+    /// Reads them.
+    pub fn read(vars: &Vars<'_>) -> Self {
         Self { tables: read_tables(vars), bucket: read_bucket(vars) }
     }
 }
@@ -160,7 +163,7 @@ fn read_bucket(vars: &Vars<'_>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use portico_core::config::ConfigError;
+    use crate::config::ConfigError;
 
     use super::*;
 

@@ -1,0 +1,65 @@
+//! DynamoDB's JSON protocol over HTTP.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderName};
+use http::{Request, Uri};
+use portico_core::config::aws::{AwsCredentials, AwsSettings};
+use portico_core::dynamo::client::{Answer, DynamoClient, Failure};
+use portico_core::dynamo::{json, request};
+use portico_core::ports::clock::Clock;
+use portico_core::ports::http_client::HttpClient;
+
+use super::sign::Signer;
+
+static TARGET: HeaderName = HeaderName::from_static("x-amz-target");
+
+/// Sends each request of the store as one signed HTTP request.
+#[derive(Debug)]
+pub struct FetchClient {
+    http: Arc<dyn HttpClient>,
+    signer: Signer,
+    endpoint: String,
+}
+
+impl FetchClient {
+    /// A client of the settings' region, or of the emulator that they name.
+    #[must_use]
+    pub fn new(
+        settings: &AwsSettings,
+        key: &AwsCredentials,
+        http: Arc<dyn HttpClient>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let region = &settings.region;
+        let endpoint = match &settings.endpoint_url {
+            Some(url) => format!("{url}/"),
+            None => format!("https://dynamodb.{region}.amazonaws.com/"),
+        };
+        let signer = Signer::new(key, "dynamodb", region.clone(), clock);
+        Self { http, signer, endpoint }
+    }
+
+    fn http_request(&self, request: &request::Request) -> Result<Request<Bytes>, Failure> {
+        let unsent = |what: String| Failure::unanswered(what, false);
+        let uri: Uri = self.endpoint.parse().map_err(|error| unsent(format!("no address: {error}")))?;
+        let mut made = Request::post(uri)
+            .header(CONTENT_TYPE, json::CONTENT_TYPE)
+            .header(&TARGET, json::target(request))
+            .body(Bytes::from(json::encode(request)?))
+            .map_err(|error| unsent(error.to_string()))?;
+        self.signer.sign(&mut made).map_err(|error| unsent(error.to_string()).caused_by(error))?;
+        Ok(made)
+    }
+}
+
+#[async_trait]
+impl DynamoClient for FetchClient {
+    async fn send(&self, request: &request::Request) -> Result<Answer, Failure> {
+        let sent = self.http.send(self.http_request(request)?).await;
+        let answer = sent.map_err(|error| Failure::unanswered(error.to_string(), true).caused_by(error))?;
+        json::decode(request, answer.status().as_u16(), answer.body())
+    }
+}
