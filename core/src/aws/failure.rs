@@ -28,6 +28,8 @@ pub struct Failure {
     pub status: Option<u16>,
     /// What happened, in words: the service's, or the transport's.
     pub message: String,
+    /// Whether no such request can be made, however often it is tried.
+    pub unmade: bool,
     /// The transport's own error.
     pub source: Option<Box<dyn error::Error + Send + Sync>>,
 }
@@ -35,12 +37,17 @@ pub struct Failure {
 impl Failure {
     /// The service's refusal.
     pub fn refused(status: u16, code: Option<String>, message: impl Into<String>) -> Self {
-        Self { code, status: Some(status), message: message.into(), source: None }
+        Self { code, status: Some(status), message: message.into(), unmade: false, source: None }
     }
 
     /// No answer, or none that can be understood.
     pub fn unanswered(message: impl Into<String>) -> Self {
-        Self { code: None, status: None, message: message.into(), source: None }
+        Self { code: None, status: None, message: message.into(), unmade: false, source: None }
+    }
+
+    /// A request that cannot be made, and was not sent.
+    pub fn unmade(message: impl Into<String>) -> Self {
+        Self { unmade: true, ..Self::unanswered(message) }
     }
 
     /// Adds the transport's own error.
@@ -61,7 +68,8 @@ impl Failure {
     pub fn passes(&self) -> bool {
         let code = self.code.as_deref().map(|code| code.strip_suffix("Exception").unwrap_or(code));
         match self.status {
-            None | Some(429) => true,
+            None => !self.unmade,
+            Some(429) => true,
             Some(status) if status >= 500 => status != 501,
             _ => code.is_some_and(|code| PASSING.contains(&code)),
         }
@@ -94,6 +102,7 @@ mod tests {
     fn what_passes_is_told_by_code_or_status() {
         let refused = |status, code: &str| Failure::refused(status, Some(code.to_owned()), "");
         assert!(Failure::unanswered("cut").passes());
+        assert!(!Failure::unmade("no URL").passes());
         for (status, code) in [
             (500, "InternalError"),
             (502, ""),

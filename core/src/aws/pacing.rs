@@ -1,5 +1,6 @@
 //! When to ask a service again: after random pauses that double, until a deadline.
 
+use super::failure::Failure;
 use crate::{
     ports::{clock::Clock, entropy::Entropy},
     time::Timestamp,
@@ -42,6 +43,31 @@ impl<'ports> Pacing<'ports> {
         Some(pause)
     }
 
+    /// Makes attempts at a request until one succeeds, fails in a way that does not pass, or there is no time left.
+    ///
+    /// # Errors
+    /// The last failure.
+    pub async fn repeat<T, F>(
+        mut self,
+        operation: &'static str,
+        mut attempt: impl FnMut() -> F + Send,
+    ) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, Failure>> + Send,
+    {
+        loop {
+            let failure = match attempt().await {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => failure,
+            };
+            let Some(pause) = failure.passes().then(|| self.next_pause()).flatten() else {
+                return Err(failure);
+            };
+            tracing::debug!(operation, attempt = self.failed, pause, %failure, "a service is asked again");
+            self.clock.sleep(pause).await;
+        }
+    }
+
     /// How many attempts were given a pause.
     #[must_use]
     pub const fn failed(&self) -> u32 {
@@ -66,8 +92,11 @@ impl<'ports> Pacing<'ports> {
 
 #[cfg(test)]
 mod tests {
+    use futures::executor::block_on;
+
     use super::*;
     use crate::{
+        aws::restless_clock::RestlessClock,
         memory::{clock::ManualClock, entropy::SeededEntropy},
         ports::entropy::EntropyError,
     };
@@ -100,5 +129,24 @@ mod tests {
         assert_eq!(pacing.next_pause(), None);
         clock.advance_ms(-60_000);
         assert_eq!([pacing.next_pause(), pacing.next_pause()], [Some(100), None]);
+    }
+
+    #[test]
+    fn what_passes_is_tried_again_and_what_does_not_is_not() {
+        let made = |failures: &[u16]| {
+            let (clock, entropy) = (RestlessClock::default(), SeededEntropy::new(1));
+            let (mut left, mut attempts) = (failures.iter(), 0);
+            let outcome = block_on(Pacing::new(&clock, &entropy, 5_000).repeat("Operation", || {
+                attempts += 1;
+                let status = left.next();
+                async move { status.map_or(Ok(()), |status| Err(Failure::refused(*status, None, ""))) }
+            }));
+            (outcome.map_err(|failure| failure.status), attempts)
+        };
+        assert_eq!(made(&[503, 429, 500]), (Ok(()), 4));
+        assert_eq!(made(&[503, 403, 500]), (Err(Some(403)), 2));
+        let (outcome, attempts) = made(&[500; 50]);
+        assert_eq!(outcome, Err(Some(500)));
+        assert!((7..30).contains(&attempts), "{attempts}");
     }
 }

@@ -81,12 +81,8 @@ fn a_put_whose_answer_was_lost_is_known_by_its_mark() {
 }
 
 fn clone(failure: &Failure) -> Failure {
-    Failure {
-        code: failure.code.clone(),
-        status: failure.status,
-        message: failure.message.clone(),
-        source: None,
-    }
+    let (code, message) = (failure.code.clone(), failure.message.clone());
+    Failure { code, status: failure.status, ..Failure::unanswered(message) }
 }
 
 #[test]

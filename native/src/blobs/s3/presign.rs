@@ -52,5 +52,5 @@ fn signed(request: &PresignedRequest) -> Result<Signed, Failure> {
 }
 
 fn unpresentable(error: impl Error + Send + Sync + 'static) -> Failure {
-    Failure::unanswered("a URL cannot be made of this").caused_by(error)
+    Failure::unmade("a URL cannot be made of this").caused_by(error)
 }
