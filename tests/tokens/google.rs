@@ -11,6 +11,7 @@ use http::{Request, Response};
 use jsonwebtoken::{Algorithm, EncodingKey, crypto};
 use portico_core::App;
 use portico_core::auth::keys::PrivateKey;
+use portico_core::http::body::Body;
 use portico_core::ports::clock::Clock;
 use portico_core::ports::http_client::{HttpClient, HttpError};
 use portico_tests::client::{Answer, Client, PASSWORD, User, registration};

@@ -18,8 +18,8 @@ use portico_core::sns::{Publish, SnsClient};
 use super::sign::Signer;
 use super::xml::{self, Document};
 
-/// How long a message is tried, in milliseconds; the last attempt may end later.
-const DEADLINE_MS: u64 = 10_000;
+/// How long a message is tried, in milliseconds; the last attempt may end later. The outbox tries again after it.
+const DEADLINE_MS: u64 = 5_000;
 
 /// The version of SNS's API.
 const VERSION: &str = "2010-03-31";
