@@ -15,7 +15,7 @@ use portico_core::time::Timestamp;
 use portico_tests::client::Answer;
 use sha2::{Digest, Sha256};
 
-use crate::support::{BUCKET, Bucket, key, terms};
+use crate::support::{Adapter, BUCKET, Bucket, key, terms};
 use portico_tests::emulators::send;
 
 const CHECKSUM: &str = "x-amz-checksum-sha256";
@@ -69,6 +69,27 @@ async fn a_body_is_put_just_so_and_once() {
             assert_eq!(follow(&url, url.headers.clone(), bytes).await.status, 412);
         }
     }
+}
+
+#[tokio::test]
+async fn the_adapters_sign_the_same_and_tell_the_same() {
+    let bucket = Bucket::new(Adapter::Sdk).await;
+    let (name, expires_at, settings) =
+        (key("files/01A/01B/a.txt"), in_seconds(60), bucket.emulators.settings());
+    let now = || Arc::new(ManualClock::at(in_seconds(0)));
+    let [sdk, fetch] =
+        [Adapter::Sdk, Adapter::Fetch].map(|adapter| adapter.blobs_with(&settings, BUCKET, now()));
+    for told_hash in [false, true] {
+        let terms = put_terms(b"hello", told_hash);
+        let of_sdk = sdk.presign_put(&name, &terms, expires_at).await.unwrap();
+        let of_fetch = fetch.presign_put(&name, &terms, expires_at).await.unwrap();
+        assert_eq!(of_sdk.headers, of_fetch.headers);
+        assert_eq!(signed_headers(&of_sdk), signed_headers(&of_fetch));
+        assert_eq!((of_sdk.method, of_sdk.expires_at), (of_fetch.method, of_fetch.expires_at));
+    }
+    let of_sdk = sdk.presign_get(&name, &answer(), expires_at).await.unwrap();
+    let of_fetch = fetch.presign_get(&name, &answer(), expires_at).await.unwrap();
+    assert_eq!((&of_sdk.headers, signed_headers(&of_sdk)), (&of_fetch.headers, signed_headers(&of_fetch)));
 }
 
 fn signed_headers(presigned: &Presigned) -> Vec<String> {

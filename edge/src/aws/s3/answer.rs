@@ -1,9 +1,8 @@
 //! Answers of S3's REST API. An answer that lacks what S3's have is a proxy's, and none.
 
-use std::collections::HashMap;
-
+use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG};
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, HeaderName, Response, StatusCode};
 use portico_core::aws::failure::Failure;
 use portico_core::http::body::Body;
 use portico_core::s3::client::{Answer, Object};
@@ -16,17 +15,17 @@ use super::request::{CHECKSUM, METADATA};
 const MAX_REFUSAL_BYTES: usize = 64 * 1024;
 
 /// What an answer that was read whole says.
-pub(super) fn of(operation: &Operation, answer: &Response<impl AsRef<[u8]>>) -> Result<Answer, Failure> {
-    let (status, headers, body) = (answer.status(), answer.headers(), answer.body().as_ref());
+pub(super) fn of(operation: &Operation, answer: &Response<Bytes>) -> Result<Answer, Failure> {
+    let (status, headers, body) = (answer.status(), answer.headers(), answer.body());
     if !status.is_success() {
         return Err(xml::failure(status.as_u16(), body));
     }
     let understood = match operation {
         Operation::HeadObject | Operation::GetObject { .. } => {
-            text(headers, ETAG.as_str()).map(|_| Answer::Object(object(headers)))
+            text(headers, &ETAG).map(|_| Answer::Object(object(headers)))
         }
-        Operation::PutObject { .. } => text(headers, ETAG.as_str()).map(|_| Answer::Done),
-        Operation::UploadPart { .. } => text(headers, ETAG.as_str()).map(Answer::Part),
+        Operation::PutObject { .. } => text(headers, &ETAG).map(|_| Answer::Done),
+        Operation::UploadPart { .. } => text(headers, &ETAG).map(Answer::Part),
         Operation::DeleteObject | Operation::AbortMultipartUpload { .. } => {
             (status == StatusCode::NO_CONTENT).then_some(Answer::Done)
         }
@@ -46,7 +45,7 @@ pub(super) fn of(operation: &Operation, answer: &Response<impl AsRef<[u8]>>) -> 
 pub(super) async fn content(answer: Response<Body>) -> Result<Answer, Failure> {
     let (head, body) = answer.into_parts();
     if head.status.is_success() && head.headers.contains_key(ETAG) {
-        let (object, content_range) = (object(&head.headers), text(&head.headers, CONTENT_RANGE.as_str()));
+        let (object, content_range) = (object(&head.headers), text(&head.headers, &CONTENT_RANGE));
         return Ok(Answer::Content { object, content_range, body });
     }
     // A refusal that breaks off is one all the same.
@@ -57,17 +56,17 @@ pub(super) async fn content(answer: Response<Body>) -> Result<Answer, Failure> {
 
 fn object(headers: &HeaderMap) -> Object {
     let metadata = headers.keys().filter_map(|name| {
-        let value = text(headers, name.as_str())?;
+        let value = text(headers, name)?;
         Some((name.as_str().strip_prefix(METADATA)?.to_owned(), value))
     });
     Object {
-        length: text(headers, CONTENT_LENGTH.as_str()).and_then(|length| length.parse().ok()),
-        content_type: text(headers, CONTENT_TYPE.as_str()),
-        checksum_sha256: text(headers, CHECKSUM.as_str()),
-        metadata: metadata.collect::<HashMap<_, _>>(),
+        length: text(headers, &CONTENT_LENGTH).and_then(|length| length.parse().ok()),
+        content_type: text(headers, &CONTENT_TYPE),
+        checksum_sha256: text(headers, &CHECKSUM),
+        metadata: metadata.collect(),
     }
 }
 
-fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     headers.get(name)?.to_str().ok().map(str::to_owned)
 }
