@@ -52,12 +52,22 @@ impl NativeHost {
 
     /// Starts the server in a new folder, and emulators of AWS that it keeps everything in; messages go to its outbox.
     pub async fn start_on_aws() -> Self {
-        let emulators = Emulators::start();
+        Self::start_on_aws_with(&[]).await
+    }
+
+    /// The same, with more variables; a later value of a name wins.
+    pub async fn start_on_aws_with(more: &[(&str, &str)]) -> Self {
+        Self::start_on_emulators(Emulators::start(), more).await
+    }
+
+    /// Starts the server in a new folder, on emulators that may hold something already.
+    pub async fn start_on_emulators(emulators: Emulators, more: &[(&str, &str)]) -> Self {
         let mut variables: Vec<(String, String)> =
             [("STORAGE_BACKEND", "aws"), ("MAILER", "outbox"), ("SMS_SENDER", "outbox")]
                 .map(|(name, value)| (name.into(), value.into()))
                 .into();
         variables.extend(emulators.variables().map(|(name, value)| (name.into(), value)));
+        variables.extend(more.iter().map(|(name, value)| ((*name).into(), (*value).into())));
         Self::start_on(variables, Some(emulators)).await
     }
 

@@ -1,8 +1,10 @@
 //! DynamoDB: dynoxide behind a loopback port of its own, and what it lacks, in front of it.
 
 mod additions;
+mod capacity;
 
 use crate::answer::{self, Answer};
+use crate::calls::Write;
 use crate::refusal::AwsError;
 use crate::service::Service;
 use additions::Backups;
@@ -54,8 +56,13 @@ impl DynamoDb {
         Ok(Self { database, backups: Backups::default(), client, address })
     }
 
-    /// Answers a request whose signature is good.
-    pub(crate) async fn answer(&self, request: &Parts, operation: &str, body: Bytes) -> Answer {
+    /// Answers a request whose signature is good, and says how many units it consumed, if any.
+    pub(crate) async fn answer(
+        &self,
+        request: &Parts,
+        operation: &str,
+        body: Bytes,
+    ) -> (Answer, Option<f64>) {
         let added = match operation {
             "UpdateTimeToLive" => additions::refuse_same_time_to_live(&self.database, &body),
             "DescribeContinuousBackups" => Some(self.backups.describe(&self.database, &body)),
@@ -64,16 +71,20 @@ impl DynamoDb {
         };
         match added {
             Some(Ok(answer)) => {
-                answer::typed(StatusCode::OK, "application/x-amz-json-1.0", answer.to_string())
+                (answer::typed(StatusCode::OK, "application/x-amz-json-1.0", answer.to_string()), None)
             }
-            Some(Err(error)) => error.answer(Service::DynamoDb),
-            None => self.forward(request, body).await.unwrap_or_else(|error| {
-                AwsError::new(500, "InternalServerError", error.to_string()).answer(Service::DynamoDb)
-            }),
+            Some(Err(error)) => (error.answer(Service::DynamoDb), None),
+            None => {
+                let body = capacity::asked(operation, body);
+                self.forward(request, body).await.unwrap_or_else(|error| {
+                    let error = AwsError::new(500, "InternalServerError", error.to_string());
+                    (error.answer(Service::DynamoDb), None)
+                })
+            }
         }
     }
 
-    async fn forward(&self, request: &Parts, body: Bytes) -> Result<Answer, answer::BoxError> {
+    async fn forward(&self, request: &Parts, body: Bytes) -> Result<(Answer, Option<f64>), answer::BoxError> {
         let path = request.uri.path_and_query().map_or("/", |path| path.as_str());
         let mut forwarded =
             Request::builder().method(&request.method).uri(format!("http://{}{path}", self.address));
@@ -84,7 +95,8 @@ impl DynamoDb {
         }
         let (parts, body) = self.client.request(forwarded.body(Full::new(body))?).await?.into_parts();
         let body = body.collect().await?.to_bytes();
-        Ok(Answer::from_parts(parts, answer::whole(body)))
+        let units = capacity::consumed(&body);
+        Ok((Answer::from_parts(parts, answer::whole(body)), units))
     }
 
     /// Deletes what has expired, and says how many items that were.
@@ -108,12 +120,38 @@ pub(crate) fn resource(body: &[u8]) -> Option<String> {
     Some(named.index_name.map_or_else(|| table.clone(), |index| format!("{table}/index/{index}")))
 }
 
-/// How many items a transaction holds.
-pub(crate) fn transaction_items(body: &[u8]) -> usize {
+/// What a transaction holds; nothing for other requests.
+pub(crate) fn writes(body: &[u8]) -> Vec<Write> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Transaction {
-        transact_items: Vec<serde::de::IgnoredAny>,
+        #[serde(default)]
+        transact_items: Vec<Item>,
     }
-    serde_json::from_slice::<Transaction>(body).map_or(1, |transaction| transaction.transact_items.len())
+    #[derive(Deserialize)]
+    enum Item {
+        Put(Named),
+        Update(Named),
+        Delete(Named),
+        ConditionCheck(Named),
+        Get(Named),
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Named {
+        table_name: String,
+    }
+    let transaction = serde_json::from_slice::<Transaction>(body);
+    let items = transaction.map(|transaction| transaction.transact_items).unwrap_or_default();
+    let write = |item| {
+        let (operation, Named { table_name }) = match item {
+            Item::Put(named) => ("PutItem", named),
+            Item::Update(named) => ("UpdateItem", named),
+            Item::Delete(named) => ("DeleteItem", named),
+            Item::ConditionCheck(named) => ("ConditionCheckItem", named),
+            Item::Get(named) => ("GetItem", named),
+        };
+        Write { operation, resource: table_name }
+    };
+    items.into_iter().map(write).collect()
 }

@@ -3,7 +3,7 @@
 
 use crate::admin;
 use crate::answer::{Answer, BoxError};
-use crate::calls::{Call, Calls};
+use crate::calls::{Call, Calls, Write};
 use crate::connection::Connection;
 use crate::dynamodb::{self, DynamoDb};
 use crate::faults::Faults;
@@ -79,22 +79,20 @@ impl Front {
         asked: Asked,
         connection: &Connection,
     ) -> Answer {
-        let call = Call { service, operation: asked.operation(&parts), resource: asked.resource(&parts) };
-        let operation = call.operation.clone();
-        self.calls.add(call);
+        let operation = asked.operation(&parts);
+        let (resource, writes) = (asked.resource(&parts), asked.writes());
+        let items = writes.len();
+        let number =
+            self.calls.add(Call { service, operation: operation.clone(), resource, writes, units: None });
         let Some(rule) = self.faults.draw(service, &operation) else {
-            return self.work(parts, &operation, asked).await;
-        };
-        let items = match &asked {
-            Asked::DynamoDb(body) => dynamodb::transaction_items(body),
-            _ => 0,
+            return self.work(parts, &operation, asked, number).await;
         };
         let Ok(asked) = asked.read_ahead().await else { return connection.cut().await };
         let hit = Hit { rule, service, operation: &operation, items, connection };
-        hit.answer(self.work(parts, &operation, asked)).await
+        hit.answer(self.work(parts, &operation, asked, number)).await
     }
 
-    async fn work(&self, parts: Parts, operation: &str, asked: Asked) -> Answer {
+    async fn work(&self, parts: Parts, operation: &str, asked: Asked, number: u64) -> Answer {
         let (service, verified) = match &asked {
             Asked::DynamoDb(body) => {
                 (Service::DynamoDb, self.verifier.verify(Service::DynamoDb, &parts, body))
@@ -106,7 +104,13 @@ impl Front {
             return AwsError::of(refusal, service).answer(service);
         }
         match asked {
-            Asked::DynamoDb(body) => self.dynamodb.answer(&parts, operation, body).await,
+            Asked::DynamoDb(body) => {
+                let (answer, units) = self.dynamodb.answer(&parts, operation, body).await;
+                if let Some(units) = units {
+                    self.calls.tell_units(number, units);
+                }
+                answer
+            }
             Asked::Sns(body) => self.sns.answer(operation, &body),
             Asked::S3(body) => self.s3.answer(parts, body).await,
         }
@@ -127,6 +131,13 @@ impl Asked {
             Self::DynamoDb(_) => service::dynamodb_operation(parts),
             Self::Sns(body) => sns::operation(body),
             Self::S3(_) => service::s3_operation(parts).to_owned(),
+        }
+    }
+
+    fn writes(&self) -> Vec<Write> {
+        match self {
+            Self::DynamoDb(body) => dynamodb::writes(body),
+            Self::Sns(_) | Self::S3(_) => Vec::new(),
         }
     }
 

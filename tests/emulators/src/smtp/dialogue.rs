@@ -210,7 +210,8 @@ impl<'a> Dialogue<'a> {
 
 impl MailServer {
     fn draw(&self, step: &str) -> Option<Rule> {
-        self.calls.add(Call { service: Service::Smtp, operation: step.to_owned(), resource: None });
+        let (writes, operation) = (Vec::new(), step.to_owned());
+        self.calls.add(Call { service: Service::Smtp, operation, resource: None, writes, units: None });
         self.faults.draw(Service::Smtp, step)
     }
 }

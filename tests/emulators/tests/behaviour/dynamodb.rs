@@ -148,8 +148,37 @@ async fn calls_are_counted_and_listed_with_their_table_or_index() {
     assert_eq!(record["counts"]["dynamodb"], json!({ "CreateTable": 1, "PutItem": 2 }));
     assert_eq!(
         record["last"][2],
-        json!({ "service": "dynamodb", "operation": "PutItem", "resource": "users" })
+        json!({ "service": "dynamodb", "operation": "PutItem", "resource": "users", "units": 1.0 })
     );
     assert_eq!(emulators.admin("DELETE", "/_calls", "").await.status, 204);
     assert_eq!(emulators.admin_json("/_calls").await, json!({ "counts": {}, "last": [] }));
+}
+
+#[tokio::test]
+async fn a_transaction_is_listed_with_its_writes_and_what_it_cost() {
+    let emulators = Emulators::start(&[]);
+    create_table(&emulators).await;
+    done(&emulators, "PutItem", put("old")).await;
+    let key = |id: &str| json!({ "TableName": "users", "Key": { "id": { "S": id } } });
+    let mut check = key("none");
+    check["ConditionExpression"] = json!("attribute_not_exists(id)");
+    let transaction = json!({ "TransactItems": [
+        { "Put": put("new") }, { "Delete": key("old") }, { "ConditionCheck": check },
+    ] });
+    emulators.admin("DELETE", "/_calls", "").await;
+    done(&emulators, "TransactWriteItems", transaction).await;
+    let refused = json!({ "TransactItems": [{ "ConditionCheck": {
+        "TableName": "users", "Key": { "id": { "S": "new" } }, "ConditionExpression": "attribute_not_exists(id)",
+    } }] });
+    assert_eq!(call(&emulators, "TransactWriteItems", refused).await.status, 400);
+    done(&emulators, "GetItem", key("new")).await;
+    let record = emulators.admin_json("/_calls").await;
+    let write = |operation: &str| json!({ "operation": operation, "resource": "users" });
+    let writes = ["PutItem", "DeleteItem", "ConditionCheckItem"].map(write);
+    let transaction = |writes: &[Value]| json!({ "service": "dynamodb", "operation": "TransactWriteItems", "writes": writes });
+    let mut first = transaction(&writes);
+    first["units"] = json!(6.0);
+    assert_eq!(record["last"][0], first);
+    assert_eq!(record["last"][1], transaction(&writes[2..]), "what is refused tells no units");
+    assert_eq!(record["last"][2]["units"], json!(0.5));
 }
