@@ -57,6 +57,18 @@ impl Failure {
         self
     }
 
+    /// What happened, without the service's own words, which may repeat a value of the request: code and status, or what
+    /// the transport says.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match (&self.code, self.status) {
+            (Some(code), Some(status)) => format!("{code} ({status})"),
+            (Some(code), None) => code.clone(),
+            (None, Some(status)) => format!("status {status}"),
+            (None, None) => self.message.clone(),
+        }
+    }
+
     /// Whether it has this code.
     #[must_use]
     pub fn is(&self, code: &str) -> bool {
@@ -78,13 +90,11 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.code, self.status) {
-            (Some(code), Some(status)) => write!(f, "{code} ({status})")?,
-            (Some(code), None) => f.write_str(code)?,
-            (None, Some(status)) => write!(f, "status {status}")?,
-            (None, None) => return f.write_str(&self.message),
+        f.write_str(&self.name())?;
+        if self.code.is_none() && self.status.is_none() || self.message.is_empty() {
+            return Ok(());
         }
-        if self.message.is_empty() { Ok(()) } else { write!(f, ": {}", self.message) }
+        write!(f, ": {}", self.message)
     }
 }
 
@@ -131,5 +141,13 @@ mod tests {
         assert_eq!(text(Some("NoSuchKey"), ""), "NoSuchKey (404)");
         assert_eq!(text(None, ""), "status 404");
         assert_eq!(Failure::unanswered("cut").to_string(), "cut");
+    }
+
+    #[test]
+    fn its_name_repeats_no_value() {
+        let code = Some("InvalidParameter".to_owned());
+        assert_eq!(Failure::refused(400, code, "+15005550006").name(), "InvalidParameter (400)");
+        assert_eq!(Failure::refused(502, None, "<html>").name(), "status 502");
+        assert_eq!(Failure::unanswered("cut").name(), "cut");
     }
 }

@@ -63,7 +63,8 @@ impl<'ports> Pacing<'ports> {
             let Some(pause) = failure.passes().then(|| self.next_pause()).flatten() else {
                 return Err(failure);
             };
-            tracing::debug!(operation, attempt = self.failed, pause, %failure, "a service is asked again");
+            let failure = failure.name();
+            tracing::debug!(operation, attempt = self.failed, pause, failure, "a service is asked again");
             self.clock.sleep(pause).await;
         }
     }
