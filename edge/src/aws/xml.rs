@@ -90,7 +90,8 @@ mod tests {
                   there &amp; never was.</Message><Key>files/a</Key><RequestId>4442587FB7D0A2F9</RequestId></Error>";
         let message = "It's not there & never was.".to_owned();
         assert_eq!(told(404, s3), (Some("NoSuchKey".to_owned()), message));
-        let sns = "<ErrorResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\">\n  <Error>\n    <Type>Sender</Type>\n    \
+        let sns = "<ErrorResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\">\n  <Error>\n    \
+                   <Type>Sender</Type>\n    \
                    <Code>InvalidParameter</Code>\n    <Message>no</Message>\n  </Error>\n  \
                    <RequestId>1</RequestId>\n</ErrorResponse>\n";
         assert_eq!(told(400, sns), (Some("InvalidParameter".to_owned()), "no".to_owned()));
@@ -123,7 +124,8 @@ mod tests {
 
     #[test]
     fn successes_are_read_by_their_root() {
-        let begun = "<?xml version=\"1.0\"?><InitiateMultipartUploadResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
+        let begun = "<?xml version=\"1.0\"?><InitiateMultipartUploadResult \
+                     xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
                      <Bucket>b</Bucket><Key>k</Key><UploadId>VXBs/b2FkI+A==</UploadId></InitiateMultipartUploadResult>";
         let upload_id = "VXBs/b2FkI+A==".to_owned();
         assert_eq!(read(begun.as_bytes()), Some(Document::InitiateMultipartUploadResult { upload_id }));
@@ -132,8 +134,8 @@ mod tests {
                     xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Location>l</Location><ETag>&quot;1-2&quot;</ETag>\
                     </CompleteMultipartUploadResult>";
         assert_eq!(read(done.as_bytes()), Some(Document::CompleteMultipartUploadResult {}));
-        let published = "<PublishResponse xmlns=\"https://sns.amazonaws.com/doc/2010-03-31/\"><PublishResult><MessageId>567910cd\
-                         </MessageId></PublishResult><ResponseMetadata><RequestId>d</RequestId></ResponseMetadata>\
+        let published = "<PublishResponse xmlns=\"https://sns.amazonaws.com/doc/2010-03-31/\"><PublishResult>\
+                         <MessageId>567910cd</MessageId></PublishResult><ResponseMetadata><RequestId>d</RequestId></ResponseMetadata>\
                          </PublishResponse>";
         assert_eq!(read(published.as_bytes()), Some(Document::PublishResponse {}));
     }
