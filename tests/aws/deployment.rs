@@ -33,7 +33,7 @@ async fn start(emulators: Emulators) -> Arc<NativeHost> {
     let port = emulators.smtp_port().to_string();
     let variables =
         [("SMS_SENDER", "sns"), ("MAILER", "smtp"), ("SMTP_HOST", "127.0.0.1"), ("SMTP_PORT", &port)];
-    Arc::new(NativeHost::start_on_emulators(emulators, &variables).await)
+    Arc::new(NativeHost::start_on_emulators(&Arc::new(emulators), &variables).await)
 }
 
 #[tokio::test(flavor = "multi_thread")]

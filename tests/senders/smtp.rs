@@ -86,6 +86,21 @@ async fn a_silent_server_is_not_waited_for_longer_than_the_outbox_allows() {
     assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
 }
 
+#[tokio::test]
+async fn many_messages_at_once_take_turns_on_few_connections() {
+    let emulators = Emulators::start();
+    emulators
+        .misbehave(json!({"service": "smtp", "operation": "BODY", "action": "delay", "delay_ms": 100}))
+        .await;
+    let mailer = mailer(&emulators);
+    let sent = futures::future::join_all((0..40).map(|_| send(&mailer))).await;
+    assert!(sent.iter().all(Result::is_ok), "{sent:?}");
+    assert_eq!(received(&emulators).await.len(), 40);
+    // A connection may be asked for before the last one is back in the pool.
+    let connections = emulators.calls("smtp", "CONNECT").await;
+    assert!((2..=16).contains(&connections), "{connections}");
+}
+
 /// A server of its own for each, for trust in an authority is a matter of the process.
 #[tokio::test(flavor = "multi_thread")]
 async fn mail_goes_encrypted_and_logged_in_or_not_at_all() {

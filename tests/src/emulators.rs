@@ -47,18 +47,17 @@ impl Emulators {
         Self::start_with(&[])
     }
 
-    /// Starts them with more arguments.
+    /// Starts them with more arguments; ports that those do not name are the system's choice.
     ///
     /// # Panics
     /// As [`Self::start`].
     #[must_use]
     pub fn start_with(arguments: &[&str]) -> Self {
         let mut command = Command::new(program());
-        command
-            .args(["--port", "0", "--smtp-port", "0"])
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped());
+        for port in ["--port", "--smtp-port"].into_iter().filter(|port| !arguments.contains(port)) {
+            command.args([port, "0"]);
+        }
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("the emulators start");
         let mut line = String::new();
         let output = child.stdout.take().expect("a pipe");

@@ -19,10 +19,13 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
 
 use crate::client::Answer;
-use crate::emulators::Emulators;
+use crate::emulators::{self, Emulators};
 use crate::hosts::Host;
 use crate::lab::{TEST_VARIABLES, test_key_pem};
 use crate::messages::Message;
+
+/// The variable that says where metrics are shown.
+const METRICS: &str = "METRICS_ADDR";
 
 /// A running `portico`.
 pub struct NativeHost {
@@ -31,7 +34,7 @@ pub struct NativeHost {
     variables: Vec<(String, String)>,
     child: Mutex<Option<Child>>,
     /// What it talks to, if it keeps nothing itself.
-    emulators: Option<Emulators>,
+    emulators: Option<Arc<Emulators>>,
     http: HyperClient<HttpConnector, Full<Bytes>>,
 }
 
@@ -47,7 +50,9 @@ impl NativeHost {
     /// When it does not answer within some seconds.
     pub async fn start_with(variables: &[(&str, &str)]) -> Self {
         let variables = variables.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
-        Self::start_on(variables, None).await
+        let host = Self::prepare(variables, None);
+        host.serve().await;
+        host
     }
 
     /// Starts the server in a new folder, and emulators of AWS that it keeps everything in; messages go to its outbox.
@@ -57,33 +62,44 @@ impl NativeHost {
 
     /// The same, with more variables; a later value of a name wins.
     pub async fn start_on_aws_with(more: &[(&str, &str)]) -> Self {
-        Self::start_on_emulators(Emulators::start(), more).await
+        Self::start_on_emulators(&Arc::new(Emulators::start()), more).await
     }
 
-    /// Starts the server in a new folder, on emulators that may hold something already.
-    pub async fn start_on_emulators(emulators: Emulators, more: &[(&str, &str)]) -> Self {
-        let mut variables: Vec<(String, String)> =
-            [("STORAGE_BACKEND", "aws"), ("MAILER", "outbox"), ("SMS_SENDER", "outbox")]
-                .map(|(name, value)| (name.into(), value.into()))
-                .into();
-        variables.extend(emulators.variables().map(|(name, value)| (name.into(), value)));
-        variables.extend(more.iter().map(|(name, value)| ((*name).into(), (*value).into())));
-        Self::start_on(variables, Some(emulators)).await
+    /// Starts the server in a new folder, on emulators that others may be on as well, with more variables. Unless those
+    /// say otherwise, messages go to its outbox; it shows metrics and logs warnings.
+    pub async fn start_on_emulators(emulators: &Arc<Emulators>, variables: &[(&str, &str)]) -> Self {
+        let host = Self::prepare_on_emulators(emulators, variables);
+        host.serve().await;
+        host
     }
 
-    async fn start_on(variables: Vec<(String, String)>, emulators: Option<Emulators>) -> Self {
+    /// The same, with nothing started yet.
+    #[must_use]
+    pub fn prepare_on_emulators(emulators: &Arc<Emulators>, variables: &[(&str, &str)]) -> Self {
+        let metrics = format!("127.0.0.1:{}", free_port());
+        let usual = [
+            ("STORAGE_BACKEND", "aws"),
+            ("MAILER", "outbox"),
+            ("SMS_SENDER", "outbox"),
+            ("LOG_LEVEL", "warn"),
+            (METRICS, &metrics),
+        ];
+        let variables = usual.iter().chain(variables).map(|(name, value)| ((*name).into(), (*value).into()));
+        let theirs = emulators.variables().map(|(name, value)| (name.into(), value));
+        Self::prepare(variables.chain(theirs).collect(), Some(Arc::clone(emulators)))
+    }
+
+    fn prepare(variables: Vec<(String, String)>, emulators: Option<Arc<Emulators>>) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         std::fs::write(dir.path().join("key.pem"), test_key_pem()).expect("a key file");
-        let host = Self {
+        Self {
             dir: Arc::new(dir),
             port: free_port(),
             variables,
             child: Mutex::new(None),
             emulators,
             http: HyperClient::builder(TokioExecutor::new()).build_http(),
-        };
-        host.serve().await;
-        host
+        }
     }
 
     /// The data directory.
@@ -95,7 +111,7 @@ impl NativeHost {
     /// The emulators that the server keeps everything in, if it does.
     #[must_use]
     pub fn emulators(&self) -> Option<&Emulators> {
-        self.emulators.as_ref()
+        self.emulators.as_deref()
     }
 
     /// Where the server listens.
@@ -137,7 +153,10 @@ impl NativeHost {
     /// # Panics
     /// When it does not answer within some seconds.
     pub async fn serve(&self) {
-        let child = self.command(&["serve"]).stdout(Stdio::null()).spawn().expect("the server starts");
+        let mut log = std::fs::OpenOptions::new();
+        let log = log.create(true).append(true).open(self.log_path()).expect("a log file");
+        let mut command = self.command(&["serve"]);
+        let child = command.stdout(Stdio::null()).stderr(log).spawn().expect("the server starts");
         *self.child.lock().unwrap_or_else(PoisonError::into_inner) = Some(child);
         for _ in 0..400 {
             if tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await.is_ok() {
@@ -145,7 +164,46 @@ impl NativeHost {
             }
             tokio::time::sleep(Duration::from_millis(25)).await;
         }
-        panic!("the server does not listen on port {}", self.port);
+        panic!("the server does not listen on port {}:\n{}", self.port, self.log_text());
+    }
+
+    /// What the server logged so far, all its starts together.
+    ///
+    /// # Panics
+    /// When that cannot be read.
+    #[must_use]
+    pub fn log_text(&self) -> String {
+        std::fs::read_to_string(self.log_path()).expect("a log file")
+    }
+
+    /// The same, event by event.
+    ///
+    /// # Panics
+    /// When a line is not JSON.
+    #[must_use]
+    pub fn log(&self) -> Vec<Value> {
+        let text = self.log_text();
+        // The last line may be half written.
+        let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        whole.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
+    }
+
+    /// What a counter of the server shows now for a channel of messages; 0 before it first counts.
+    ///
+    /// # Panics
+    /// When the server shows no metrics.
+    pub async fn counted(&self, name: &str, channel: &str) -> u64 {
+        let mut variables = self.variables.iter().rev();
+        let (_, address) = variables.find(|(name, _)| name == METRICS).expect("metrics that are shown");
+        let request = Request::get(format!("http://{address}/metrics")).body(Bytes::new());
+        let text = emulators::send(request.expect("a request")).await.expect(200).text();
+        let label = format!("{name}{{channel=\"{channel}\"}} ");
+        let shown = text.lines().find_map(|line| line.strip_prefix(&label));
+        shown.map_or(0, |count| count.parse().expect("a count"))
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.dir.path().join("log")
     }
 
     /// A command of the binary, in the server's folder and with its variables.
@@ -187,6 +245,15 @@ impl NativeHost {
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success(), "{arguments:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
         text
+    }
+}
+
+impl Drop for NativeHost {
+    /// Shows the log of a test that fails.
+    fn drop(&mut self) {
+        if std::thread::panicking() && self.log_path().exists() {
+            eprintln!("the server on port {} logged:\n{}", self.port, self.log_text());
+        }
     }
 }
 
@@ -253,7 +320,12 @@ pub fn binary() -> &'static Path {
     })
 }
 
-fn free_port() -> u16 {
+/// A port on which nobody listens.
+///
+/// # Panics
+/// When the system has none.
+#[must_use]
+pub fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
     listener.local_addr().expect("an address").port()
 }

@@ -3,4 +3,5 @@
 
 mod dynamo;
 mod migrate;
+mod migrate_command;
 mod round_trips;

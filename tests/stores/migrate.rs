@@ -47,8 +47,8 @@ impl Clock for HastyClock {
 }
 
 /// A deployment of the older system in emulators.
-struct Deployment {
-    emulators: Emulators,
+pub(crate) struct Deployment {
+    pub(crate) emulators: Arc<Emulators>,
     client: Arc<SdkClient>,
     clock: Arc<ManualClock>,
     waiting: Arc<HastyClock>,
@@ -56,8 +56,8 @@ struct Deployment {
 }
 
 impl Deployment {
-    async fn new() -> Self {
-        let emulators = Emulators::start();
+    pub(crate) async fn new() -> Self {
+        let emulators = Arc::new(Emulators::start());
         let client = Arc::new(SdkClient::new(&connect(&emulators.settings()).await));
         let clock = Arc::new(ManualClock::default());
         let waiting = Arc::new(HastyClock(clock.clone()));
@@ -72,7 +72,7 @@ impl Deployment {
         deployment
     }
 
-    async fn send(&self, request: Request) -> Answer {
+    pub(crate) async fn send(&self, request: Request) -> Answer {
         self.client.send(&request).await.expect("an answer")
     }
 
@@ -89,7 +89,7 @@ impl Deployment {
     }
 
     /// Every item of a table, by key.
-    async fn items(&self, table: &'static Table) -> BTreeMap<String, Attributes> {
+    pub(crate) async fn items(&self, table: &'static Table) -> BTreeMap<String, Attributes> {
         let scan = Scan {
             table_name: table.name.to_owned(),
             consistent_read: true,
@@ -103,7 +103,7 @@ impl Deployment {
     }
 
     /// How often something was written.
-    async fn writes(&self) -> u64 {
+    pub(crate) async fn writes(&self) -> u64 {
         let mut writes = 0;
         for operation in ["PutItem", "TransactWriteItems", "UpdateTable", "CreateTable", "UpdateTimeToLive"] {
             writes += self.emulators.calls("dynamodb", operation).await;

@@ -173,7 +173,12 @@ fn update(name: &str, change: IndexUpdate) -> Request {
     })
 }
 
-fn compare_expiry(table: &'static Table, name: &str, found: &TimeToLiveDescription) -> Option<Mismatch> {
+/// What is wrong with a table's TTL, if anything is; a table that is about to be made has none.
+pub(super) fn compare_expiry(
+    table: &'static Table,
+    name: &str,
+    found: &TimeToLiveDescription,
+) -> Option<Mismatch> {
     let enabled = found.attribute_name.as_deref().filter(|_| is_enabled(found));
     let set = |attribute: &str, enabled| Request::UpdateTimeToLive(expiry(name, attribute, enabled));
     match (table.expires, enabled) {

@@ -59,23 +59,30 @@ async fn try_one(app: &Arc<App>, message_id: &str) {
 async fn take_up_and_do(app: &Arc<App>, message_id: &str) -> Result<(), Error> {
     let Some(entry) = take_up(app, message_id).await? else { return Ok(()) };
     let outcome = if is_too_late(app, &entry) {
-        Err(SendError::permanent("it is of no use any more"))
+        Err(SendError::permanent("nobody could send it in time, and it is of no use any more"))
     } else {
         perform(app, &entry).await?
     };
     match outcome {
         Ok(()) => done(app, &entry).await?,
-        Err(failure) if !failure.retry || app.now() >= entry.useless_after => {
-            metrics::counter!("portico_messages_abandoned_total").increment(1);
-            tracing::error!(message_id, attempts = entry.attempts, reason = %failure, "a message was given up");
+        Err(failure) if !failure.retry || is_last_try(&entry) => {
+            let (channel, attempts) = (entry.task.channel(), entry.attempts);
+            metrics::counter!("portico_messages_abandoned_total", "channel" => channel).increment(1);
+            tracing::error!(message_id, channel, attempts, reason = %failure, "a message was given up");
             done(app, &entry).await?;
         }
         Err(failure) => {
-            metrics::counter!("portico_messages_retried_total").increment(1);
-            tracing::warn!(message_id, attempts = entry.attempts, reason = %failure, "a message will be retried");
+            let (channel, attempts) = (entry.task.channel(), entry.attempts);
+            metrics::counter!("portico_messages_retried_total", "channel" => channel).increment(1);
+            tracing::warn!(message_id, channel, attempts, reason = %failure, "a message will be retried");
         }
     }
     Ok(())
+}
+
+/// Whether the next try would come too late, so that what went wrong this time is what it is given up for.
+fn is_last_try(taken_up: &Entry) -> bool {
+    taken_up.due_at >= taken_up.useless_after
 }
 
 /// Whether an entry is a message whose code, say, has expired. Sessions are ended however late.

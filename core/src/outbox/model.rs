@@ -108,6 +108,20 @@ pub fn key(message_id: &str) -> Key {
 }
 
 impl Task {
+    /// By what a message leaves, for logs and metrics: `email` or `sms`; `none` if it is no message.
+    #[must_use]
+    pub fn channel(&self) -> &'static str {
+        match self {
+            Self::Mail { .. } => "email",
+            Self::Sms { .. } => "sms",
+            Self::Nothing
+            | Self::EndSessions { .. }
+            | Self::EndSessionsOnDevice { .. }
+            | Self::SweepFile { .. }
+            | Self::PurgeUser { .. } => "none",
+        }
+    }
+
     /// How long it is worth trying, in seconds.
     fn useful_seconds(&self) -> i64 {
         match self {

@@ -34,9 +34,10 @@ mod on_aws {
 mod on_aws {
     use std::fmt;
     use std::io::{self, IsTerminal};
+    use std::sync::atomic::{AtomicU64, Ordering};
     use std::time::Duration;
 
-    use indicatif::{ProgressBar, ProgressStyle};
+    use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
     use portico_core::dynamo::migrate::{self, Progress, Report, Step};
     use portico_core::dynamo::names::TableNames;
     use portico_core::dynamo::retry::Sender;
@@ -53,7 +54,7 @@ mod on_aws {
 
     pub(super) fn run(settings: &AwsSettings, names: &TableNames, dry: bool) -> Result<(), Failure> {
         let progress: Box<dyn Progress> =
-            if io::stderr().is_terminal() { Box::new(Bar::new()) } else { Box::new(Lines) };
+            if io::stderr().is_terminal() { Box::new(Bar::new()) } else { Box::new(Lines::default()) };
         let outcome = small_runtime()?.block_on(async {
             let client = SdkClient::new(&connect(settings).await);
             let sender = Sender { client: &client, clock: &SystemClock, entropy: &SystemEntropy };
@@ -106,24 +107,43 @@ mod on_aws {
 
     impl Bar {
         fn new() -> Self {
-            let style =
-                ProgressStyle::with_template("{msg} {wide_bar} {human_pos} of {human_len}, {eta} left");
-            let bar = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-            bar.enable_steady_tick(Duration::from_millis(200));
-            Self(bar)
+            let bar = Self(ProgressBar::new_spinner());
+            bar.wait("comparing tables with the schema".to_owned());
+            bar.0.enable_steady_tick(Duration::from_millis(200));
+            bar
+        }
+
+        /// Something whose end is not known: how long it has taken is all there is to tell.
+        fn wait(&self, line: String) {
+            if self.0.message() != line {
+                self.0.reset();
+                self.0.set_style(style("{spinner} {wide_msg} {elapsed}"));
+                self.0.set_message(line);
+            }
+        }
+
+        /// So many of about so many items are done.
+        fn count(&self, table: &str, items: u64, about: u64) {
+            if about.max(items) == 0 {
+                return self.wait(format!("table {table}: reading"));
+            }
+            let line = format!("table {table}");
+            if self.0.message() != line {
+                self.0.reset();
+                self.0.set_style(style("{msg} {wide_bar} {human_pos} of {human_len}{left}"));
+                self.0.set_message(line);
+            }
+            self.0.set_length(about.max(items));
+            self.0.set_position(items);
         }
     }
 
     impl Progress for Bar {
         fn step(&self, step: &Step<'_>) {
-            match line(step) {
-                Some(line) => self.0.set_message(line),
-                None => {
-                    let Step::Read { table, items, about } = *step else { return };
-                    self.0.set_message(format!("table {table}"));
-                    self.0.set_length(about.unwrap_or(0).max(items));
-                    self.0.set_position(items);
-                }
+            match (line(step), *step) {
+                (Some(line), _) => self.wait(line),
+                (None, Step::Read { table, items, about }) => self.count(table, items, about.unwrap_or(0)),
+                (None, _) => {}
             }
         }
     }
@@ -134,18 +154,38 @@ mod on_aws {
         }
     }
 
+    fn style(template: &str) -> ProgressStyle {
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        style.with_key("left", |state: &ProgressState, out: &mut dyn fmt::Write| {
+            // Before the first items are done nobody knows.
+            if state.pos() > 0 {
+                let _written = write!(out, ", {:#} left", HumanDuration(state.eta()));
+            }
+        })
+    }
+
     /// A line now and then, where nobody can draw.
-    #[derive(Debug)]
-    struct Lines;
+    #[derive(Debug, Default)]
+    struct Lines {
+        /// The last number of items told.
+        told: AtomicU64,
+    }
 
     impl Progress for Lines {
         fn step(&self, step: &Step<'_>) {
             match (line(step), *step) {
                 (Some(line), _) => complain(line),
-                (None, Step::Read { table, items, .. }) if items > 0 && items % ITEMS_PER_LINE < 200 => {
-                    complain(format_args!("table {table}: {items} items read"));
+                (None, Step::Read { table, items, .. }) => {
+                    let told = self.told.load(Ordering::Relaxed);
+                    // Fewer than were told: another table's.
+                    if items < told || items >= told + ITEMS_PER_LINE {
+                        self.told.store(items, Ordering::Relaxed);
+                        if items > 0 {
+                            complain(format_args!("table {table}: {items} items read"));
+                        }
+                    }
                 }
-                _ => {}
+                (None, _) => {}
             }
         }
     }

@@ -12,11 +12,16 @@ use lettre::transport::smtp::{self, PoolConfig};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use portico_core::ports::mailer::{Mail, Mailer, SendError};
 use portico_core::secret::Secret;
+use tokio::sync::Semaphore;
 
 use super::compose;
 
-/// The longest that handing one message over may take; below the outbox's first pause.
+/// The longest that handing one message over may take, and the longest that it may wait for its turn; together below
+/// the outbox's first pause.
 const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How many messages are handed over at once, each on its connection: mail servers refuse those who open many.
+const CONNECTIONS: u32 = 8;
 
 /// The longest wait for one reply of the server.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
@@ -50,6 +55,8 @@ pub struct SmtpSettings {
 /// Hands messages to one mail server over a pool of connections.
 pub struct SmtpMailer {
     transport: AsyncSmtpTransport<Tokio1Executor>,
+    /// The pool bounds connections that rest, not those in use.
+    turns: Semaphore,
     from: Mailbox,
 }
 
@@ -69,11 +76,12 @@ impl SmtpMailer {
             .port(settings.port)
             .tls(tls)
             .timeout(Some(COMMAND_TIMEOUT))
-            .pool_config(PoolConfig::new().max_size(8));
+            .pool_config(PoolConfig::new().max_size(CONNECTIONS));
         if let Some((user, password)) = &settings.credentials {
             builder = builder.credentials(Credentials::new(user.clone(), password.expose().to_owned()));
         }
-        Ok(Self { transport: builder.build(), from: settings.from })
+        let turns = Semaphore::new(CONNECTIONS as usize);
+        Ok(Self { transport: builder.build(), turns, from: settings.from })
     }
 
     /// Connects, greets and hangs up.
@@ -94,6 +102,9 @@ impl SmtpMailer {
 impl Mailer for SmtpMailer {
     async fn send(&self, mail: &Mail) -> Result<(), SendError> {
         let message = compose(&self.from, mail)?;
+        let Ok(Ok(_turn)) = tokio::time::timeout(TIMEOUT, self.turns.acquire()).await else {
+            return Err(SendError::temporary(format!("other messages took more than {TIMEOUT:?}")));
+        };
         match tokio::time::timeout(TIMEOUT, self.transport.send(message)).await {
             Ok(Ok(_reply)) => Ok(()),
             Ok(Err(error)) => Err(classify(&error)),
@@ -109,12 +120,19 @@ fn classify(error: &smtp::Error) -> SendError {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),
     };
+    let detail = without_addresses(&detail);
     let code = error.status().map(u16::from);
     if code.is_some_and(|code| (550..560).contains(&code)) {
         SendError::permanent(detail)
     } else {
         SendError::temporary(detail)
     }
+}
+
+/// What a server said, but for the recipient's address, which servers like to repeat.
+fn without_addresses(text: &str) -> String {
+    let words = text.split_whitespace().map(|word| if word.contains('@') { "(address)" } else { word });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 impl fmt::Debug for SmtpMailer {
@@ -181,6 +199,13 @@ mod tests {
         assert!(send("451 later", SmtpTls::None).await.unwrap_err().retry);
         assert!(!send("550 no such user", SmtpTls::None).await.unwrap_err().retry);
         assert!(send("530 authenticate first", SmtpTls::None).await.unwrap_err().retry);
+    }
+
+    #[tokio::test]
+    async fn what_a_server_says_is_told_without_addresses() {
+        let said = "550 5.1.1 <ada@example.com>: Recipient address rejected";
+        let error = send(said, SmtpTls::None).await.unwrap_err();
+        assert!(error.detail.contains("5.1.1 (address) Recipient address rejected"), "{error}");
     }
 
     #[tokio::test]

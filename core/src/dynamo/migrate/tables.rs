@@ -1,12 +1,14 @@
 //! Adds to tables what they lack: indexes, TTL, and tables themselves.
 
+use std::iter;
+
 use super::{
     Migration,
     report::{Report, Step},
 };
 use crate::{
     dynamo::{
-        client::{IndexDescription, TableDescription},
+        client::{IndexDescription, TableDescription, TimeToLiveDescription},
         mismatch::{self, Mismatch, Remedy},
         request::{IndexUpdate, Request},
         tables::{describe, describe_expiry},
@@ -47,7 +49,8 @@ impl Migration<'_> {
     async fn compare(&self, table: &'static Table) -> Result<Vec<Mismatch>, StoreError> {
         let name = self.names.of(table);
         let Some(found) = describe(self.sender, name).await? else {
-            return Ok(vec![Mismatch::missing(table, name)]);
+            let no_expiry = mismatch::compare_expiry(table, name, &TimeToLiveDescription::default());
+            return Ok(iter::once(Mismatch::missing(table, name)).chain(no_expiry).collect());
         };
         let expiry = describe_expiry(self.sender, name).await?;
         Ok(mismatch::compare(table, name, &found, &expiry))
