@@ -17,7 +17,8 @@
 //!   answers they become · [`config`]: settings
 //! - [`rate_limit`]: a token bucket per source, kept in the store where hosts have no better place
 //! - [`blob_urls`]: presigned URLs of blobs that the host serves itself
-//! - [`dynamo`]: the store in DynamoDB, all but the transport
+//! - [`dynamo`]: the store in DynamoDB, [`s3`]: blobs in S3, [`sns`]: SMS by SNS, all but the transport · [`aws`]: what
+//!   they have in common
 //! - [`memory`]: a reference implementation of every port · `conformance`: what every implementation must pass
 //!
 //! # What is deliberately absent
@@ -27,6 +28,7 @@ pub mod app_versions;
 pub mod attributes;
 pub mod audit;
 pub mod auth;
+pub mod aws;
 pub mod blob_urls;
 pub mod config;
 #[cfg(feature = "conformance")]
@@ -45,9 +47,11 @@ pub mod outbox;
 pub mod ports;
 pub mod rate_limit;
 pub mod roles;
+pub mod s3;
 pub mod schema;
 pub mod secret;
 pub mod sessions;
+pub mod sns;
 pub mod statuses;
 pub mod text;
 pub mod time;

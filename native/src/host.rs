@@ -18,6 +18,7 @@ use portico_core::config::Settings;
 use portico_core::dynamo::mismatch::Mismatch;
 use portico_core::error::Error;
 use portico_core::ports::Ports;
+use portico_core::ports::background::Background;
 use portico_core::ports::blobs::{Blobs, Presigner};
 use portico_core::ports::clock::Clock;
 use portico_core::ports::entropy::Entropy;
@@ -141,14 +142,15 @@ fn listed(mismatches: &[Mismatch]) -> String {
 pub async fn start(settings: Settings, host: Host) -> Result<Running, StartError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+    let tasks = TokioBackground::new(Handle::current());
+    let background: Arc<dyn Background> = Arc::new(tasks.clone());
     let aws = Aws::new(host.aws);
     // First, for the embedded store's lock: of two processes with one directory, one goes no further.
     let kept = match &host.storage {
         Storage::Embedded => embedded::open(&host.data_dir, &clock, &entropy)?,
-        Storage::Aws(storage) => aws.open(storage, &clock, &entropy).await?,
+        Storage::Aws(storage) => aws.open(storage, &clock, &entropy, &background).await?,
     };
     let keys = host.keys.obtain()?;
-    let background = TokioBackground::new(Handle::current());
     let outbox = host.data_dir.join(OUTBOX);
     let ports = Ports {
         store: kept.store,
@@ -162,11 +164,11 @@ pub async fn start(settings: Settings, host: Host) -> Result<Running, StartError
         hasher: Arc::new(HashPool::start().map_err(StartError::io("hashing threads cannot be started"))?),
         clock,
         entropy,
-        background: Arc::new(background.clone()),
+        background,
     };
     let app = App::new(settings, keys, ports);
     create_first_admin(&app, host.first_admin).await?;
-    Ok(Running { app, embedded: kept.embedded, background })
+    Ok(Running { app, embedded: kept.embedded, background: tasks })
 }
 
 fn open_mailer(choice: MailChoice, outbox: &Path) -> Result<Arc<dyn Mailer>, StartError> {
@@ -187,7 +189,7 @@ async fn open_sms(
 ) -> Result<Option<Arc<dyn SmsSender>>, StartError> {
     match choice {
         SmsChoice::None => Ok(None),
-        SmsChoice::Sns => aws.open_sms().await.map(Some),
+        SmsChoice::Sns => aws.open_sms(clock).await.map(Some),
         SmsChoice::Outbox => {
             let sender = OutboxSms::new(outbox.to_owned(), Arc::clone(clock));
             let sender = sender.map_err(StartError::io(format!("{} cannot be created", outbox.display())))?;

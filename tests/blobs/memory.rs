@@ -8,18 +8,29 @@ use http_body_util::BodyExt;
 use portico_core::http::body::Body;
 use portico_core::ports::blobs::{Blobs, ByteRange};
 
-use crate::support::{Bucket, MIB, key, terms};
+use crate::support::{Adapter, Bucket, MIB, key, terms};
 
 const MEASURED: &str = "PORTICO_TEST_MEASURED";
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_large_body_streams_in_constant_memory() {
+async fn a_large_body_streams_in_constant_memory_by_the_sdk() {
+    measure(Adapter::Sdk, "memory::a_large_body_streams_in_constant_memory_by_the_sdk").await;
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_large_body_streams_in_constant_memory_by_fetch() {
+    measure(Adapter::Fetch, "memory::a_large_body_streams_in_constant_memory_by_fetch").await;
+}
+
+#[cfg(target_os = "linux")]
+async fn measure(adapter: Adapter, test: &str) {
     if std::env::var_os(MEASURED).is_some() {
-        return stream_measured().await;
+        return stream_measured(adapter).await;
     }
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "memory::a_large_body_streams_in_constant_memory", "--nocapture"])
+        .args(["--exact", test, "--nocapture"])
         .env(MEASURED, "1")
         .output()
         .unwrap();
@@ -29,9 +40,9 @@ async fn a_large_body_streams_in_constant_memory() {
 }
 
 #[cfg(target_os = "linux")]
-async fn stream_measured() {
+async fn stream_measured(adapter: Adapter) {
     const PIECE: usize = 64 * 1024;
-    let bucket = Bucket::new().await;
+    let bucket = Bucket::new(adapter).await;
     let body = |mib: usize| {
         Body::stream(stream::iter(0..mib * MIB / PIECE).map(|_| Ok(Bytes::from(vec![7; PIECE]))))
     };

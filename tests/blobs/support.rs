@@ -1,14 +1,27 @@
 //! A bucket, and bodies to put into it.
 
-use aws_sdk_s3::{Client, config};
+use std::sync::Arc;
+
+use aws_config::SdkConfig;
+use aws_sdk_s3::Client;
 use bytes::Bytes;
 use futures::stream::{self, StreamExt};
-use portico::blobs::s3::S3Blobs;
+use portico::background::TokioBackground;
+use portico::blobs::s3::SdkClient;
+use portico::clock::SystemClock;
+use portico::entropy::SystemEntropy;
+use portico::http_client::HyperClient;
+use portico_core::config::aws::AwsSettings;
 use portico_core::http::body::{Body, BodyError};
 use portico_core::ports::blobs::{BlobKey, Blobs, PutTerms};
+use portico_core::ports::clock::Clock;
+use portico_core::s3::blobs::S3Blobs;
+use portico_core::s3::client::S3Client;
+use portico_edge::aws::s3::FetchClient;
 use tempfile::TempDir;
+use tokio::runtime::Handle;
 
-use portico_tests::emulators::Emulators;
+use portico_tests::emulators::{Emulators, config};
 
 pub const MIB: usize = 1024 * 1024;
 
@@ -17,22 +30,72 @@ pub const PART: usize = 8 * MIB;
 
 pub const BUCKET: &str = "portico-files";
 
+/// What sends requests to S3.
+#[derive(Clone, Copy, Debug)]
+pub enum Adapter {
+    /// Amazon's SDK, as natively.
+    Sdk,
+    /// Signed HTTP requests, as on the edge.
+    Fetch,
+}
+
+impl Adapter {
+    /// The blobs of a bucket, with the emulators' key.
+    pub fn blobs(self, emulators: &Emulators, bucket: &str) -> S3Blobs {
+        self.blobs_with(&emulators.settings(), bucket, Arc::new(SystemClock))
+    }
+
+    /// The same, with a key and at a time of one's own.
+    pub fn blobs_with(self, settings: &AwsSettings, bucket: &str, clock: Arc<dyn Clock>) -> S3Blobs {
+        let key = settings.credentials.as_ref().unwrap();
+        let client: Arc<dyn S3Client> = match self {
+            Self::Sdk => Arc::new(sdk_client(&config(settings), bucket)),
+            Self::Fetch => {
+                let http = Arc::new(HyperClient::default());
+                let entropy = Arc::new(SystemEntropy);
+                Arc::new(FetchClient::new(settings, key, bucket, http, clock.clone(), entropy))
+            }
+        };
+        blobs_at(client, clock)
+    }
+}
+
+/// Blobs as the program has them.
+pub fn blobs_of(client: impl S3Client) -> S3Blobs {
+    blobs_at(Arc::new(client), Arc::new(SystemClock))
+}
+
+fn blobs_at(client: Arc<dyn S3Client>, clock: Arc<dyn Clock>) -> S3Blobs {
+    let background = Arc::new(TokioBackground::new(Handle::current()));
+    S3Blobs::new(client, clock, Arc::new(SystemEntropy), background)
+}
+
+pub fn sdk_client(config: &SdkConfig, bucket: &str) -> SdkClient {
+    SdkClient::new(config, bucket.to_owned(), true)
+}
+
 /// An empty bucket.
 #[derive(Debug)]
 pub struct Bucket {
+    pub adapter: Adapter,
     pub emulators: Emulators,
     pub blobs: S3Blobs,
     folder: TempDir,
 }
 
 impl Bucket {
-    pub async fn new() -> Self {
+    pub async fn new(adapter: Adapter) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let emulators = Emulators::start_with(&["--data", folder.path().to_str().unwrap()]);
-        let blobs = S3Blobs::new(&emulators.config(), BUCKET.to_owned(), true);
-        blobs.prepare().await.unwrap();
+        sdk_client(&emulators.config(), BUCKET).prepare().await.unwrap();
         emulators.forget_calls().await;
-        Self { emulators, blobs, folder }
+        let blobs = adapter.blobs(&emulators, BUCKET);
+        Self { adapter, emulators, blobs, folder }
+    }
+
+    /// One for each adapter.
+    pub async fn each() -> [Self; 2] {
+        [Self::new(Adapter::Sdk).await, Self::new(Adapter::Fetch).await]
     }
 
     pub async fn calls(&self, operation: &str) -> u64 {
@@ -53,7 +116,8 @@ impl Bucket {
 
     /// A client that knows nothing of blobs.
     pub fn client(&self) -> Client {
-        let config = config::Builder::from(&self.emulators.config()).force_path_style(true).build();
+        let config =
+            aws_sdk_s3::config::Builder::from(&self.emulators.config()).force_path_style(true).build();
         Client::from_conf(config)
     }
 

@@ -92,12 +92,18 @@ impl Emulators {
     /// The settings that lead a client to them.
     #[must_use]
     pub fn settings(&self) -> AwsSettings {
+        self.settings_with(KEY, KEY)
+    }
+
+    /// The same, with other credentials.
+    #[must_use]
+    pub fn settings_with(&self, key: &str, secret: &str) -> AwsSettings {
         AwsSettings {
             region: REGION.to_owned(),
             endpoint_url: Some(self.url.clone()),
             credentials: Some(AwsCredentials {
-                access_key_id: KEY.to_owned(),
-                secret_access_key: Secret::new(KEY),
+                access_key_id: key.to_owned(),
+                secret_access_key: Secret::new(secret),
                 session_token: None,
             }),
             sns_region: REGION.to_owned(),
@@ -114,14 +120,7 @@ impl Emulators {
     /// The same, with other credentials.
     #[must_use]
     pub fn config_with(&self, key: &str, secret: &str) -> SdkConfig {
-        let credentials = Credentials::new(key, secret, None, None, "tests");
-        SdkConfig::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new(REGION))
-            .endpoint_url(&self.url)
-            .credentials_provider(SharedCredentialsProvider::new(credentials))
-            .http_client(aws_smithy_http_client::Builder::new().build_http())
-            .build()
+        config(&self.settings_with(key, secret))
     }
 
     /// Adds a rule, or several, by which they misbehave; see `tests/emulators/README.md`.
@@ -180,6 +179,24 @@ impl Emulators {
         assert!((200..300).contains(&status), "{path}: {}", String::from_utf8_lossy(&bytes));
         if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).expect("JSON") }
     }
+}
+
+/// What makes a client of Amazon's SDK that keeps to settings with an address and a key.
+///
+/// # Panics
+/// Without them.
+#[must_use]
+pub fn config(settings: &AwsSettings) -> SdkConfig {
+    let AwsCredentials { access_key_id, secret_access_key, .. } =
+        settings.credentials.as_ref().expect("a key");
+    let credentials = Credentials::new(access_key_id, secret_access_key.expose(), None, None, "tests");
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(settings.region.clone()))
+        .endpoint_url(settings.endpoint_url.as_deref().expect("an address"))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .build()
 }
 
 /// Sends a request as anybody could, to wherever its URL leads.

@@ -11,6 +11,7 @@ use http::{Request, Response};
 use jsonwebtoken::{Algorithm, EncodingKey, crypto};
 use portico_core::App;
 use portico_core::auth::keys::PrivateKey;
+use portico_core::http::body::Body;
 use portico_core::ports::clock::Clock;
 use portico_core::ports::http_client::{HttpClient, HttpError};
 use portico_tests::client::{Answer, Client, PASSWORD, User, registration};
@@ -93,6 +94,10 @@ impl HttpClient for Certs {
         let body = page.body.map_or_else(|| json!({ "keys": keys }).to_string(), str::to_owned);
         let builder = Response::builder().status(page.status).header("cache-control", page.cache_control);
         Ok(builder.body(Bytes::from(body)).unwrap())
+    }
+
+    async fn stream(&self, request: Request<Bytes>) -> Result<Response<Body>, HttpError> {
+        Ok(self.send(request).await?.map(Body::from))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Asking again: what passes is tried again until a deadline, after random pauses that double.
+//! Asking again: what passes is tried again until a deadline ([`crate::aws::pacing`]).
 //!
 //! A transaction is the same request each time, its token included, and so applied once. For a single write
 //! nothing says whether an attempt without an answer was applied: [`Refusal::uncertain`] tells the store to
@@ -11,22 +11,16 @@ use super::{
     request::Request,
 };
 use crate::{
+    aws::pacing::Pacing,
     ports::{
         clock::Clock,
         entropy::Entropy,
         store::{StoreError, StoreErrorKind},
     },
-    time::Timestamp,
 };
 
 /// How long a request is tried, in milliseconds; the last attempt may end later.
 pub const DEADLINE_MS: u64 = 10_000;
-
-/// The longest first pause, in milliseconds.
-const FIRST_PAUSE_MS: u64 = 25;
-
-/// The longest pause, in milliseconds.
-const LONGEST_PAUSE_MS: u64 = 2_000;
 
 /// Sends requests, again if need be.
 #[derive(Clone, Copy, Debug)]
@@ -56,24 +50,22 @@ impl Sender<'_> {
     /// # Errors
     /// The last failure.
     pub async fn send(&self, request: &Request) -> Result<Answer, Refusal> {
-        let (start, mut attempt, mut slept, mut uncertain) = (self.clock.now(), 0, 0, false);
+        let mut pacing = Pacing::new(self.clock, self.entropy, DEADLINE_MS);
+        let mut uncertain = false;
         loop {
             let failure = match self.client.send(request).await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
             let meaning = meaning(&failure);
-            let pause = self.pause(attempt);
             let passes = matches!(meaning, Meaning::Throttled | Meaning::Unavailable);
-            if !passes || self.elapsed(start).max(slept) + pause > DEADLINE_MS {
+            let Some(pause) = passes.then(|| pacing.next_pause()).flatten() else {
                 return Err(Refusal { failure, meaning, uncertain });
-            }
-            let operation = json::target(request);
+            };
+            let (operation, attempt) = (json::target(request), pacing.failed());
             tracing::debug!(operation, attempt, pause, %failure, "DynamoDB is asked again");
             uncertain |= request.writes() && failure.may_have_applied();
             self.clock.sleep(pause).await;
-            slept += pause;
-            attempt += 1;
         }
     }
 
@@ -87,20 +79,6 @@ impl Sender<'_> {
             StoreError::new(StoreErrorKind::Unexpected, "no token for a transaction").caused_by(error)
         })?;
         Ok(base16ct::lower::encode_string(&bytes))
-    }
-
-    /// Full jitter: up to a bound that doubles. Without entropy, the bound itself.
-    fn pause(&self, attempt: u32) -> u64 {
-        let longest = FIRST_PAUSE_MS.saturating_mul(1 << attempt.min(16)).min(LONGEST_PAUSE_MS);
-        let mut random = [0; 8];
-        match self.entropy.fill(&mut random) {
-            Ok(()) => u64::from_be_bytes(random) % longest + 1,
-            Err(_) => longest,
-        }
-    }
-
-    fn elapsed(&self, start: Timestamp) -> u64 {
-        u64::try_from(self.clock.now().as_millis().saturating_sub(start.as_millis())).unwrap_or(0)
     }
 }
 
@@ -140,12 +118,12 @@ mod tests {
 
     use super::*;
     use crate::{
+        aws::{pacing::LONGEST_PAUSE_MS, restless_clock::RestlessClock},
         dynamo::{
             request::{DeleteItem, GetItem},
-            script::{RestlessClock, Script, code, cut},
+            script::{Script, code, cut},
         },
         memory::entropy::SeededEntropy,
-        ports::entropy::EntropyError,
     };
 
     fn request() -> Request {
@@ -223,23 +201,6 @@ mod tests {
         });
         send(&script, &clock).unwrap_err();
         assert!(script.requests().len() < 40);
-    }
-
-    #[test]
-    fn without_entropy_pauses_are_the_longest() {
-        #[derive(Debug)]
-        struct None;
-        impl Entropy for None {
-            fn fill(&self, _: &mut [u8]) -> Result<(), EntropyError> {
-                Err(EntropyError("none".into()))
-            }
-        }
-        let script = Script::new([Err(cut()), Err(cut()), Ok(Answer::Item(Option::None))]);
-        let clock = RestlessClock::default();
-        let get = GetItem { table_name: "t".into(), key: Default::default(), consistent_read: true };
-        let sender = Sender { client: &script, clock: &clock, entropy: &None };
-        block_on(sender.send(&Request::GetItem(get))).unwrap();
-        assert_eq!(clock.pauses(), [25, 50]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! A client that plays a script and a clock that does not make anybody wait: for tests.
+//! A client that plays a script: for tests.
 
 use std::{
     collections::VecDeque,
@@ -7,13 +7,11 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures::future::{self, BoxFuture};
 
 use super::{
     client::{Answer, DynamoClient, Failure},
     request::Request,
 };
-use crate::{memory::clock::ManualClock, ports::clock::Clock, time::Timestamp};
 
 type Responder = dyn FnMut(&Request) -> Result<Answer, Failure> + Send;
 
@@ -65,34 +63,4 @@ pub(super) fn code(code: &str) -> Failure {
 /// A connection that ended before the answer.
 pub(super) fn cut() -> Failure {
     Failure::unanswered("the connection was cut", true)
-}
-
-/// Sleeps by moving itself forward.
-#[derive(Debug, Default)]
-pub(super) struct RestlessClock {
-    clock: ManualClock,
-    pauses: Mutex<Vec<u64>>,
-}
-
-impl RestlessClock {
-    /// How long it was asked to sleep, each time.
-    pub(super) fn pauses(&self) -> Vec<u64> {
-        self.pauses.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    pub(super) fn advance_ms(&self, ms: i64) {
-        self.clock.advance_ms(ms);
-    }
-}
-
-impl Clock for RestlessClock {
-    fn now(&self) -> Timestamp {
-        self.clock.now()
-    }
-
-    fn sleep(&self, duration_ms: u64) -> BoxFuture<'static, ()> {
-        self.pauses.lock().unwrap_or_else(PoisonError::into_inner).push(duration_ms);
-        self.clock.advance_ms(i64::try_from(duration_ms).unwrap_or(i64::MAX));
-        Box::pin(future::ready(()))
-    }
 }

@@ -12,10 +12,11 @@ use super::{
     json::target,
     names::TableNames,
     request::{Request, TransactItem},
-    script::{RestlessClock, Script, code, cut},
+    script::{Script, code, cut},
     store::DynamoStore,
 };
 use crate::{
+    aws::restless_clock::RestlessClock,
     memory::entropy::SeededEntropy,
     ports::store::{Condition, Key, Query, Store, StoreError, StoreErrorKind, Version, Write},
     schema::{COUNTERS, STATUSES, USER_VERIFICATIONS, USERS},

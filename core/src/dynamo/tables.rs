@@ -210,9 +210,10 @@ mod tests {
 
     use super::*;
     use crate::{
+        aws::restless_clock::RestlessClock,
         dynamo::{
             client::{Failure, IndexDescription},
-            script::{RestlessClock, Script, code, cut},
+            script::{Script, code, cut},
         },
         memory::entropy::SeededEntropy,
         schema::{NOTIFICATIONS, STATUSES, USER_VERIFICATIONS},

@@ -5,6 +5,7 @@ use std::fmt;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use crate::http::body::Body;
 use crate::ports::http_client::{HttpClient, HttpError};
 
 type Answer = dyn Fn(http::Request<Bytes>) -> Result<http::Response<Bytes>, HttpError> + Send + Sync;
@@ -39,5 +40,9 @@ impl fmt::Debug for MemoryHttpClient {
 impl HttpClient for MemoryHttpClient {
     async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, HttpError> {
         (self.answer)(request)
+    }
+
+    async fn stream(&self, request: http::Request<Bytes>) -> Result<http::Response<Body>, HttpError> {
+        (self.answer)(request).map(|answer| answer.map(Body::from))
     }
 }

@@ -4,4 +4,7 @@
 //! mean. What to do about a failure is core's.
 
 pub mod dynamo;
+pub mod s3;
 pub mod sign;
+pub mod sns;
+mod xml;

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Uri};
 use portico_core::config::aws::AwsCredentials;
 use portico_core::ports::clock::Clock;
+use portico_core::s3::request::Period;
 
 /// A request cannot be signed, for it or the key has a form that the signature does not know.
 #[derive(Debug, thiserror::Error)]
@@ -49,10 +50,21 @@ impl Signer {
             settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
         }
         let body = request.body().clone();
-        self.apply(request, settings, SignableBody::Bytes(&body))
+        self.apply(request, settings, SignableBody::Bytes(&body), self.now())
     }
 
-    /// Adds to a request's URL what lets anybody make it until so many seconds from now, in just these headers.
+    /// The same, for a body whose SHA-256 is known already.
+    ///
+    /// # Errors
+    /// [`SignError`].
+    pub fn sign_hashed(&self, request: &mut Request<Bytes>, sha256: &[u8; 32]) -> Result<(), SignError> {
+        let mut settings = self.settings();
+        settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+        let hash = base16ct::lower::encode_string(sha256);
+        self.apply(request, settings, SignableBody::Precomputed(hash), self.now())
+    }
+
+    /// Adds to a request's URL what lets anybody make it for a while, in just these headers.
     ///
     /// # Errors
     /// [`SignError`].
@@ -61,14 +73,19 @@ impl Signer {
         method: http::Method,
         uri: Uri,
         headers: HeaderMap,
-        seconds: u64,
+        Period { start, seconds }: Period,
     ) -> Result<String, SignError> {
         let mut settings = self.settings();
         settings.signature_location = SignatureLocation::QueryParams;
         settings.expires_in = Some(Duration::from_secs(seconds));
         let mut request = Request::builder().method(method).uri(uri).body(Bytes::new()).map_err(refused)?;
         *request.headers_mut() = headers;
-        self.apply(&mut request, settings, SignableBody::UnsignedPayload)?;
+        self.apply(
+            &mut request,
+            settings,
+            SignableBody::UnsignedPayload,
+            UNIX_EPOCH + Duration::from_secs(start),
+        )?;
         Ok(request.uri().to_string())
     }
 
@@ -90,13 +107,14 @@ impl Signer {
         request: &mut Request<Bytes>,
         settings: SigningSettings,
         body: SignableBody<'_>,
+        time: SystemTime,
     ) -> Result<(), SignError> {
         let identity = self.credentials.clone().into();
         let parameters = v4::SigningParams::builder()
             .identity(&identity)
             .region(&self.region)
             .name(self.service)
-            .time(self.now())
+            .time(time)
             .settings(settings)
             .build()
             .map_err(refused)?

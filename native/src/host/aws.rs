@@ -5,17 +5,20 @@ use std::sync::Arc;
 use aws_config::SdkConfig;
 use portico_core::dynamo::mismatch::Mismatch;
 use portico_core::dynamo::store::DynamoStore;
+use portico_core::ports::background::Background;
 use portico_core::ports::clock::Clock;
 use portico_core::ports::entropy::Entropy;
 use portico_core::ports::sms::SmsSender;
+use portico_core::s3::blobs::S3Blobs;
+use portico_core::sns::SnsSms;
 use tokio::sync::OnceCell;
 
 use super::{Kept, StartError};
 use crate::aws::{connect, describe};
-use crate::blobs::s3::S3Blobs;
+use crate::blobs::s3;
 use crate::env::{AwsSettings, AwsStorage};
-use crate::sms::sns::SnsSms;
-use crate::store::dynamo::SdkClient;
+use crate::sms::sns;
+use crate::store::dynamo;
 
 /// AWS, connected to when something there is first opened, and then once for all.
 pub(super) struct Aws {
@@ -38,25 +41,29 @@ impl Aws {
         storage: &AwsStorage,
         clock: &Arc<dyn Clock>,
         entropy: &Arc<dyn Entropy>,
+        background: &Arc<dyn Background>,
     ) -> Result<Kept, StartError> {
-        let client = Arc::new(SdkClient::new(self.config().await));
+        let client = Arc::new(dynamo::SdkClient::new(self.config().await));
         let tables = storage.tables.clone();
         let store = DynamoStore::new(client, Arc::clone(clock), Arc::clone(entropy), tables);
         prepare(&store).await?;
-        let blobs = self.open_blobs(storage).await?;
+        let bucket = Arc::new(self.open_bucket(storage).await?);
+        let (clock, entropy) = (Arc::clone(clock), Arc::clone(entropy));
+        let blobs = Arc::new(S3Blobs::new(bucket, clock, entropy, Arc::clone(background)));
         Ok(Kept { store: Arc::new(store), blobs: blobs.clone(), presigner: Some(blobs), embedded: None })
     }
 
-    async fn open_blobs(&self, storage: &AwsStorage) -> Result<Arc<S3Blobs>, StartError> {
+    async fn open_bucket(&self, storage: &AwsStorage) -> Result<s3::SdkClient, StartError> {
         let path_style = self.settings.endpoint_url.is_some();
-        let blobs = S3Blobs::new(self.config().await, storage.bucket.clone(), path_style);
-        blobs.prepare().await.map_err(|error| StartError::Aws(format!("S3: {}", error.detail)))?;
-        Ok(Arc::new(blobs))
+        let bucket = s3::SdkClient::new(self.config().await, storage.bucket.clone(), path_style);
+        bucket.prepare().await.map_err(|error| StartError::Aws(format!("S3: {}", error.detail)))?;
+        Ok(bucket)
     }
 
-    pub(super) async fn open_sms(&self) -> Result<Arc<dyn SmsSender>, StartError> {
+    pub(super) async fn open_sms(&self, clock: &Arc<dyn Clock>) -> Result<Arc<dyn SmsSender>, StartError> {
         let AwsSettings { sns_region, sns_sender_id, .. } = &self.settings;
-        Ok(Arc::new(SnsSms::new(self.config().await, sns_region.clone(), sns_sender_id.clone())))
+        let client = Arc::new(sns::SdkClient::new(self.config().await, sns_region.clone()));
+        Ok(Arc::new(SnsSms::new(client, Arc::clone(clock), sns_sender_id.clone())))
     }
 }
 

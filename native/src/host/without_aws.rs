@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use portico_core::ports::background::Background;
 use portico_core::ports::clock::Clock;
 use portico_core::ports::entropy::Entropy;
 use portico_core::ports::sms::SmsSender;
@@ -21,11 +22,12 @@ impl Aws {
         _storage: &AwsStorage,
         _clock: &Arc<dyn Clock>,
         _entropy: &Arc<dyn Entropy>,
+        _background: &Arc<dyn Background>,
     ) -> Result<Kept, StartError> {
         Err(missing())
     }
 
-    pub(super) async fn open_sms(&self) -> Result<Arc<dyn SmsSender>, StartError> {
+    pub(super) async fn open_sms(&self, _clock: &Arc<dyn Clock>) -> Result<Arc<dyn SmsSender>, StartError> {
         Err(missing())
     }
 }

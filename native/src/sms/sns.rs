@@ -1,4 +1,5 @@
-//! SMS by Amazon SNS.
+//! SNS through Amazon's SDK, which tries again what passes. What is published, and what failures mean, is core's to
+//! decide ([`portico_core::sns`]).
 
 use std::fmt;
 use std::time::Duration;
@@ -12,13 +13,10 @@ use aws_sdk_sns::config;
 use aws_sdk_sns::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sns::operation::publish::PublishError;
 use aws_sdk_sns::types::MessageAttributeValue;
-use portico_core::ports::mailer::SendError;
-use portico_core::ports::sms::{Sms, SmsSender};
+use portico_core::aws::failure::Failure;
+use portico_core::sns::{Publish, SnsClient};
 
 use crate::aws::describe;
-
-/// The longest that handing one message over may take; below the outbox's first pause.
-const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -26,17 +24,15 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The longest wait for an answer. It is generous, for a message that is sent again is paid for again.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Hands messages to SNS, which sends those with codes before others (`Transactional`).
-pub struct SnsSms {
+/// Sends requests to SNS by Amazon's SDK.
+pub struct SdkClient {
     client: Client,
-    sender_id: Option<String>,
 }
 
-impl SnsSms {
-    /// Prepares connections to a region that sends SMS; opens none. The sender's id is shown instead of a number, where a
-    /// country allows it: at most 11 letters and digits, of which one is a letter.
+impl SdkClient {
+    /// Prepares connections to a region that sends SMS; opens none.
     #[must_use]
-    pub fn new(config: &SdkConfig, region: String, sender_id: Option<String>) -> Self {
+    pub fn new(config: &SdkConfig, region: String) -> Self {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .operation_attempt_timeout(ATTEMPT_TIMEOUT)
@@ -46,7 +42,7 @@ impl SnsSms {
             .retry_config(RetryConfig::standard())
             .timeout_config(timeouts)
             .build();
-        Self { client: Client::from_conf(config), sender_id }
+        Self { client: Client::from_conf(config) }
     }
 
     /// Asks SNS for its settings of SMS, which shows whether it can be used.
@@ -59,25 +55,16 @@ impl SnsSms {
             Err(error) => Err(describe(&error)),
         }
     }
-
-    async fn publish(&self, sms: &Sms) -> Result<(), SdkError<PublishError>> {
-        let mut request = self.client.publish().phone_number(&sms.to).message(&sms.text);
-        request = request.message_attributes("AWS.SNS.SMS.SMSType", text("Transactional"));
-        if let Some(id) = &self.sender_id {
-            request = request.message_attributes("AWS.SNS.SMS.SenderID", text(id));
-        }
-        request.send().await.map(drop)
-    }
 }
 
 #[async_trait]
-impl SmsSender for SnsSms {
-    async fn send(&self, sms: &Sms) -> Result<(), SendError> {
-        match tokio::time::timeout(TIMEOUT, self.publish(sms)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(classify(&error)),
-            Err(_) => Err(SendError::temporary(format!("SNS: not handed over within {TIMEOUT:?}"))),
+impl SnsClient for SdkClient {
+    async fn publish(&self, message: &Publish) -> Result<(), Failure> {
+        let mut call = self.client.publish().phone_number(&message.phone_number).message(&message.message);
+        for (name, value) in &message.attributes {
+            call = call.message_attributes(*name, text(value));
         }
+        call.send().await.map(drop).map_err(failure)
     }
 }
 
@@ -86,43 +73,20 @@ fn text(value: &str) -> MessageAttributeValue {
     MessageAttributeValue::builder().data_type("String").string_value(value).build().expect("a type")
 }
 
-/// Only a refusal of this very recipient or text is final: credentials, budgets and a wrong sender's id are the
-/// operator's to mend, and the message outlives the mending. SNS's own words are left out, for they repeat the number.
-fn classify(error: &SdkError<PublishError>) -> SendError {
-    let Some(service) = error.as_service_error() else {
-        return SendError::temporary(format!("SNS: {}", describe(error)));
-    };
-    let code = service.code().unwrap_or("an error without a name");
-    let words = service.message().unwrap_or_default();
-    match code {
-        "OptedOut" | "OptedOutException" => {
-            SendError::permanent(format!("SNS: {code}: the recipient wants no messages"))
+/// SNS's refusal, or that there is no answer. The SDK's own error holds the request, and is let go.
+fn failure(error: SdkError<PublishError>) -> Failure {
+    match error {
+        SdkError::ServiceError(refusal) => {
+            let status = refusal.raw().status().as_u16();
+            let (code, message) = (refusal.err().code(), refusal.err().message());
+            Failure::refused(status, code.map(str::to_owned), message.unwrap_or_default())
         }
-        "InvalidParameter" | "InvalidParameterValue" | "ParameterValueInvalid" | "ValidationException"
-            if words.contains("MessageAttributes") =>
-        {
-            SendError::temporary(format!("SNS: {code}: set SNS_SENDER_ID to 1 to 11 letters and digits"))
-        }
-        "InvalidParameter" | "InvalidParameterValue" | "ParameterValueInvalid" | "ValidationException" => {
-            SendError::permanent(format!("SNS: {code}: the recipient or the text is refused"))
-        }
-        "AuthorizationError" | "AuthorizationErrorException" | "AccessDenied" => {
-            SendError::temporary(format!("SNS: {code}: allow the AWS credentials sns:Publish"))
-        }
-        "RequestExpired" => {
-            SendError::temporary(format!("SNS: {code}: this machine's clock is wrong: synchronize it"))
-        }
-        "SignatureDoesNotMatch" | "InvalidClientTokenId" | "ExpiredToken" | "InvalidSecurity" => {
-            SendError::temporary(format!(
-                "SNS: {code}: the AWS credentials are wrong or expired, or this machine's clock is wrong"
-            ))
-        }
-        _ => SendError::temporary(format!("SNS: {code}")),
+        other => Failure::unanswered(describe(&other)),
     }
 }
 
-impl fmt::Debug for SnsSms {
+impl fmt::Debug for SdkClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SnsSms").field("sender_id", &self.sender_id).finish_non_exhaustive()
+        f.debug_struct("SdkClient").finish_non_exhaustive()
     }
 }

@@ -13,12 +13,13 @@ use super::{
     run,
 };
 use crate::{
+    aws::restless_clock::RestlessClock,
     dynamo::{
         client::{Answer, Failure},
         names::TableNames,
         request::Request,
         retry::Sender,
-        script::{RestlessClock, Script, code, cut},
+        script::{Script, code, cut},
     },
     memory::entropy::SeededEntropy,
     ports::store::{StoreError, StoreErrorKind},

@@ -49,10 +49,31 @@ fn a_range_of_an_object_as_in_s3s_documentation() {
 }
 
 #[test]
+fn a_hash_that_is_known_makes_the_same_signature() {
+    let signer = signer("secret", "s3", "2026-01-01T00:00:00Z", None);
+    let signed = |hash: Option<[u8; 32]>| {
+        let mut request = Request::put("https://s3.example.com/a").body(Bytes::new()).unwrap();
+        match hash {
+            Some(hash) => signer.sign_hashed(&mut request, &hash).unwrap(),
+            None => signer.sign(&mut request).unwrap(),
+        }
+        request
+    };
+    let mut of_nothing = [0; 32];
+    let hex = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    base16ct::lower::decode(hex, &mut of_nothing).unwrap();
+    assert_eq!(signed(Some(of_nothing)).headers()["x-amz-content-sha256"], hex);
+    assert_eq!(authorization(&signed(Some(of_nothing))), authorization(&signed(None)));
+    assert_ne!(authorization(&signed(Some([7; 32]))), authorization(&signed(None)));
+}
+
+#[test]
 fn a_presigned_url_as_in_s3s_documentation() {
     let signer = signer("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "s3", "2013-05-24T00:00:00Z", None);
     let uri = Uri::from_static("https://examplebucket.s3.amazonaws.com/test.txt");
-    let url = signer.presign(http::Method::GET, uri, HeaderMap::new(), 86_400).unwrap();
+    let start = u64::try_from(Timestamp::parse("2013-05-24T00:00:00Z").unwrap().as_seconds()).unwrap();
+    let period = Period { start, seconds: 86_400 };
+    let url = signer.presign(http::Method::GET, uri, HeaderMap::new(), period).unwrap();
     assert!(url.contains("X-Amz-Expires=86400&X-Amz-SignedHeaders=host"), "{url}");
     let signature = "aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404";
     assert!(url.ends_with(&format!("X-Amz-Signature={signature}")), "{url}");

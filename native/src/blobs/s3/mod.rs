@@ -1,19 +1,16 @@
-//! Blobs in a bucket of S3, or of whatever speaks its language.
+//! S3 through Amazon's SDK: core's requests as the SDK's, and its answers as core's.
 //!
-//! # How they are kept
-//! A blob is the object of its key. Its type is the object's; its SHA-256 is the object's checksum and stands in its
-//! metadata, but for bodies of several parts whose hash nobody knew beforehand: of those `put` alone tells it. Each put
-//! leaves a mark of its own on the object, by which a put whose answer was lost finds out whether it was done.
+//! The SDK tries again what passes; what failures mean and what to do about them is core's to decide
+//! ([`portico_core::s3`]).
 //!
-//! No body is ever held but for two parts of it. What no answer ever told of, an upload in parts that this program died
-//! in, a lifecycle rule of the bucket should clear away (`AbortIncompleteMultipartUpload`).
+//! - [`objects`]: the operations on objects · [`uploads`]: those on uploads in parts · [`presign`]: URLs for clients
+//! - [`prepare`]: the bucket itself · [`failure`]: what the SDK makes of refusals and broken connections
 
 mod failure;
-mod get;
-mod parts;
+mod objects;
 mod prepare;
 mod presign;
-mod put;
+mod uploads;
 
 use std::fmt;
 use std::time::Duration;
@@ -22,14 +19,12 @@ use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{self, RequestChecksumCalculation};
-use portico_core::http::body::Body;
-use portico_core::ports::blobs::{
-    Blob, BlobError, BlobInfo, BlobKey, Blobs, ByteRange, Presigned, PresignedGetAnswer, PresignedPutTerms,
-    Presigner, PutTerms,
-};
-use portico_core::time::Timestamp;
+use aws_sdk_s3::{Client, Config};
+use portico_core::aws::failure::Failure;
+use portico_core::ports::blobs::{BlobError, BlobKey};
+use portico_core::s3::client::{Answer, S3Client, Signed};
+use portico_core::s3::request::{Operation, Period, Presignable, Request};
 
 /// How often a request is sent, the first time included.
 const ATTEMPTS: u32 = 3;
@@ -43,15 +38,15 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The slowest upload that is waited for.
 const SLOWEST_BYTES_PER_SECOND: u64 = 128 * 1024;
 
-/// Blobs in a bucket.
+/// Sends requests to a bucket by Amazon's SDK.
 #[derive(Clone)]
-pub struct S3Blobs {
+pub struct SdkClient {
     client: Client,
     bucket: String,
 }
 
-impl S3Blobs {
-    /// The blobs of a bucket; connects to nothing. `path_style` puts the bucket's name into the path of URLs instead of
+impl SdkClient {
+    /// A client of a bucket; connects to nothing. `path_style` puts the bucket's name into the path of URLs instead of
     /// the host, as most stand-ins for S3 need it.
     #[must_use]
     pub fn new(config: &SdkConfig, bucket: String, path_style: bool) -> Self {
@@ -92,49 +87,44 @@ fn timeouts(length: u64) -> TimeoutConfig {
         .build()
 }
 
-#[async_trait]
-impl Blobs for S3Blobs {
-    async fn put(&self, key: &BlobKey, terms: &PutTerms, body: Body) -> Result<BlobInfo, BlobError> {
-        put::put(self, key, terms, body).await
-    }
-
-    async fn get(&self, key: &BlobKey, range: Option<ByteRange>) -> Result<Option<Blob>, BlobError> {
-        get::get(self, key, range).await
-    }
-
-    async fn head(&self, key: &BlobKey) -> Result<Option<BlobInfo>, BlobError> {
-        Ok(get::head(self, key).await?.map(|found| found.info))
-    }
-
-    async fn delete(&self, key: &BlobKey) -> Result<(), BlobError> {
-        let request = self.client.delete_object().bucket(&self.bucket).key(key.as_str());
-        request.send().await.map(drop).map_err(|error| failure::of("an object cannot be removed", error))
-    }
+/// Settings of a request with a body of so many bytes.
+fn patient(length: usize) -> config::Builder {
+    Config::builder().timeout_config(timeouts(length as u64))
 }
 
 #[async_trait]
-impl Presigner for S3Blobs {
-    async fn presign_put(
-        &self,
-        key: &BlobKey,
-        terms: &PresignedPutTerms,
-        expires_at: Timestamp,
-    ) -> Result<Presigned, BlobError> {
-        presign::put(self, key, terms, expires_at).await
+impl S3Client for SdkClient {
+    async fn send(&self, Request { key, operation }: &Request) -> Result<Answer, Failure> {
+        match operation {
+            Operation::HeadObject => objects::head(self, key).await,
+            Operation::GetObject { range } => objects::get(self, key, *range).await,
+            Operation::PutObject { description, body, sha256, only_if_absent } => {
+                objects::put(self, key, description, body, sha256.as_ref(), *only_if_absent).await
+            }
+            Operation::DeleteObject => objects::delete(self, key).await,
+            Operation::CreateMultipartUpload { description } => uploads::create(self, key, description).await,
+            Operation::UploadPart { upload_id, number, body } => {
+                uploads::send(self, key, upload_id, *number, body).await
+            }
+            Operation::CompleteMultipartUpload { upload_id, parts, only_if_absent } => {
+                uploads::complete(self, key, upload_id, parts, *only_if_absent).await
+            }
+            Operation::AbortMultipartUpload { upload_id } => uploads::abort(self, key, upload_id).await,
+        }
     }
 
-    async fn presign_get(
-        &self,
-        key: &BlobKey,
-        answer: &PresignedGetAnswer,
-        expires_at: Timestamp,
-    ) -> Result<Presigned, BlobError> {
-        presign::get(self, key, answer, expires_at).await
+    async fn presign(&self, key: &BlobKey, request: &Presignable, period: Period) -> Result<Signed, Failure> {
+        presign::presign(self, key, request, period).await
     }
 }
 
-impl fmt::Debug for S3Blobs {
+/// The condition of a request that wants no object there.
+fn if_none_match(only_if_absent: bool) -> Option<String> {
+    only_if_absent.then(|| "*".to_owned())
+}
+
+impl fmt::Debug for SdkClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("S3Blobs").field("bucket", &self.bucket).finish_non_exhaustive()
+        f.debug_struct("SdkClient").field("bucket", &self.bucket).finish_non_exhaustive()
     }
 }

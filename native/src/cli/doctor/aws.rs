@@ -17,12 +17,12 @@ use portico_core::schema::{TABLES, USERS};
 use super::Finding::{self, Fine, Warning, Wrong};
 use super::{Report, check_clock};
 use crate::aws::{connect, describe};
-use crate::blobs::s3::S3Blobs;
+use crate::blobs::s3;
 use crate::clock::SystemClock;
 use crate::entropy::SystemEntropy;
 use crate::env::{AwsSettings, AwsStorage};
-use crate::sms::sns::SnsSms;
-use crate::store::dynamo::SdkClient;
+use crate::sms::sns;
+use crate::store::dynamo;
 use crate::store::dynamo::probe::Probe;
 
 /// How far the clock may be ahead before it is told of; behind, `check_clock` knows.
@@ -38,7 +38,7 @@ pub(super) async fn check(report: &mut Report, settings: &AwsSettings, storage: 
     if !usable {
         return;
     }
-    let client = SdkClient::new(&config);
+    let client = dynamo::SdkClient::new(&config);
     let Probe { answer, time } = client.probe(storage.tables.of(&USERS)).await;
     report.add("clock", compare_clocks(time));
     match answer {
@@ -50,7 +50,7 @@ pub(super) async fn check(report: &mut Report, settings: &AwsSettings, storage: 
 
 async fn check_bucket(config: &SdkConfig, settings: &AwsSettings, storage: &AwsStorage) -> Finding {
     let bucket = &storage.bucket;
-    match S3Blobs::new(config, bucket.clone(), settings.endpoint_url.is_some()).has_bucket().await {
+    match s3::SdkClient::new(config, bucket.clone(), settings.endpoint_url.is_some()).has_bucket().await {
         Ok(true) => Fine(bucket.clone()),
         Ok(false) => Warning(format!("{bucket} is made at first start, if the credentials may")),
         Err(error) => Wrong(format!("{bucket}: {}", error.detail)),
@@ -60,7 +60,7 @@ async fn check_bucket(config: &SdkConfig, settings: &AwsSettings, storage: &AwsS
 /// Asks SNS without sending anything.
 pub(super) async fn check_sms(settings: &AwsSettings) -> Finding {
     let region = &settings.sns_region;
-    match SnsSms::new(&connect(settings).await, region.clone(), None).probe().await {
+    match sns::SdkClient::new(&connect(settings).await, region.clone()).probe().await {
         Ok(()) => Fine(format!("through SNS in {region}; none was sent to try it")),
         Err(reason) => Wrong(format!(
             "SNS in {region}: {reason}; check SNS_REGION and that the credentials may sns:Publish and \
@@ -127,7 +127,7 @@ fn refused(failure: &Failure, settings: &AwsSettings) -> Finding {
     }
 }
 
-async fn check_tables(report: &mut Report, client: SdkClient, storage: &AwsStorage) {
+async fn check_tables(report: &mut Report, client: dynamo::SdkClient, storage: &AwsStorage) {
     let names = storage.tables.clone();
     let store = DynamoStore::new(Arc::new(client), Arc::new(SystemClock), Arc::new(SystemEntropy), names);
     let mismatches = match store.inspect().await {

@@ -1,17 +1,20 @@
 //! Uploads in parts. One that is not completed is aborted, whatever became of whoever began it.
 
-use std::time::Duration;
-
-use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
-use futures::future::try_join;
-use portico_core::ports::blobs::{BlobError, BlobErrorKind, BlobInfo};
-use portico_core::ports::blobs_ext::exists;
+use futures::{channel::oneshot, future::try_join};
 
-use super::failure;
-use super::get::{self, HASH, MARK};
-use super::put::{Incoming, Target, patient};
+use super::{
+    bucket::another_answer,
+    client::Answer,
+    failure, get,
+    incoming::Incoming,
+    request::{CompletedPart, Operation},
+    target::Target,
+};
+use crate::ports::{
+    blobs::{BlobError, BlobErrorKind, BlobInfo},
+    blobs_ext::exists,
+};
 
 /// The length of a part; what is no longer goes at once.
 pub(super) const PART_BYTES: usize = 8 * 1024 * 1024;
@@ -23,22 +26,15 @@ const MAX_PARTS: usize = 10_000;
 /// many.
 const PARTS_OF_A_LENGTH: usize = 75;
 
-/// The longest wait for a completion: S3 may take minutes to put thousands of parts together.
-const COMPLETION_ALLOWANCE: usize = 64 * 1024 * 1024;
-
 /// How often an upload is aborted that cannot be.
 const ABORTS: u64 = 3;
 
 pub(super) async fn put(target: Target, first: Bytes, incoming: Incoming) -> Result<BlobInfo, BlobError> {
     // Told before all of the body comes, though only the completion decides.
-    if target.terms.only_if_absent && get::head(&target.blobs, &target.key).await?.is_some() {
+    if target.terms.only_if_absent && get::head(&target.bucket, &target.key).await?.is_some() {
         return Err(exists());
     }
-    // A task of its own learns the name of the upload, and aborts it, also if nobody waits for it any more.
-    let begun = tokio::spawn(Upload::begin(target)).await;
-    let mut upload = begun.unwrap_or_else(|error| {
-        Err(BlobError::new(BlobErrorKind::Unavailable, "an upload's beginning ended early").caused_by(error))
-    })?;
+    let mut upload = begin(target).await?;
     let outcome = match upload.fill(first, incoming).await {
         Ok(info) => upload.complete().await.map(|()| info),
         Err(error) => Err(error),
@@ -47,11 +43,25 @@ pub(super) async fn put(target: Target, first: Bytes, incoming: Incoming) -> Res
     outcome
 }
 
+/// Begins an upload in the background, where its name is learned, and it is aborted, also if nobody waits for it any
+/// more.
+async fn begin(target: Target) -> Result<Upload, BlobError> {
+    let (begun, upload) = oneshot::channel();
+    let background = target.bucket.background.clone();
+    background.spawn(Box::pin(async move {
+        // What nobody takes is dropped, and thereby aborted.
+        let _ = begun.send(Upload::begin(target).await);
+    }));
+    upload.await.unwrap_or_else(|error| {
+        Err(BlobError::new(BlobErrorKind::Unavailable, "an upload's beginning ended early").caused_by(error))
+    })
+}
+
 /// The length of a part behind the first, which is number 0 and short whatever follows.
 fn part_bytes(number: usize, length: Option<u64>) -> usize {
     let needed = match length {
         Some(length) => usize::try_from(length.div_ceil(MAX_PARTS as u64 - 1)).unwrap_or(usize::MAX),
-        None => PART_BYTES * (1 + number / PARTS_OF_A_LENGTH),
+        None => PART_BYTES.saturating_mul(1 + number / PARTS_OF_A_LENGTH),
     };
     needed.max(PART_BYTES)
 }
@@ -66,17 +76,13 @@ struct Upload {
 
 impl Upload {
     async fn begin(target: Target) -> Result<Self, BlobError> {
-        let Target { blobs, key, terms, mark } = &target;
-        let mut request = blobs.client.create_multipart_upload().bucket(&blobs.bucket).key(key.as_str());
-        request = request.content_type(&terms.content_type).metadata(MARK, mark);
-        if let Some(hash) = &terms.sha256 {
-            request = request.metadata(HASH, base16ct::lower::encode_string(hash));
+        const WHAT: &str = "an upload cannot be begun";
+        let description = target.description(target.terms.sha256.as_ref());
+        match target.bucket.send(&target.key, Operation::CreateMultipartUpload { description }).await {
+            Ok(Answer::Upload(id)) => Ok(Self { target, id, parts: Vec::new(), is_open: true }),
+            Ok(_) => Err(another_answer(WHAT)),
+            Err(failure) => Err(failure::of(WHAT, failure)),
         }
-        let output = request.send().await.map_err(|error| failure::of("an upload cannot be begun", error))?;
-        let id = output.upload_id.ok_or_else(|| {
-            BlobError::new(BlobErrorKind::Unavailable, "the object store began an upload without a name")
-        })?;
-        Ok(Self { target, id, parts: Vec::new(), is_open: true })
     }
 
     /// Sends each part while the next is received.
@@ -91,35 +97,31 @@ impl Upload {
         incoming.finish()
     }
 
-    async fn send(&self, bytes: Bytes) -> Result<CompletedPart, BlobError> {
+    async fn send(&self, body: Bytes) -> Result<CompletedPart, BlobError> {
+        const WHAT: &str = "a part of an object cannot be written";
         let number = self.parts.len() + 1;
         if number > MAX_PARTS {
             let detail = "an object store takes no body that long";
             return Err(BlobError::new(BlobErrorKind::TooLarge, detail));
         }
-        let number = i32::try_from(number).unwrap_or(i32::MAX);
-        let Target { blobs, key, .. } = &self.target;
-        let patient = patient(bytes.len());
-        let request = blobs.client.upload_part().bucket(&blobs.bucket).key(key.as_str()).upload_id(&self.id);
-        let request = request.part_number(number).body(ByteStream::from(bytes)).customize();
-        let output = request.config_override(patient).send().await;
-        let output = output.map_err(|error| failure::of("a part of an object cannot be written", error))?;
-        Ok(CompletedPart::builder().part_number(number).set_e_tag(output.e_tag).build())
+        let number = u32::try_from(number).unwrap_or(u32::MAX);
+        let operation = Operation::UploadPart { upload_id: self.id.clone(), number, body };
+        match self.target.bucket.send(&self.target.key, operation).await {
+            Ok(Answer::Part(e_tag)) => Ok(CompletedPart { number, e_tag }),
+            Ok(_) => Err(another_answer(WHAT)),
+            Err(failure) => Err(failure::of(WHAT, failure)),
+        }
     }
 
     async fn complete(&self) -> Result<(), BlobError> {
-        let Target { blobs, key, .. } = &self.target;
-        let parts = CompletedMultipartUpload::builder().set_parts(Some(self.parts.clone())).build();
-        let request = blobs.client.complete_multipart_upload().bucket(&blobs.bucket).key(key.as_str());
-        let request = request
-            .upload_id(&self.id)
-            .multipart_upload(parts)
-            .set_if_none_match(self.target.if_none_match())
-            .customize()
-            .config_override(patient(COMPLETION_ALLOWANCE));
-        match request.send().await {
+        let operation = Operation::CompleteMultipartUpload {
+            upload_id: self.id.clone(),
+            parts: self.parts.clone(),
+            only_if_absent: self.target.terms.only_if_absent,
+        };
+        match self.target.bucket.send(&self.target.key, operation).await {
             Ok(_) => Ok(()),
-            Err(error) => self.target.settle("an object cannot be put together", error).await,
+            Err(failure) => self.target.settle("an object cannot be put together", failure).await,
         }
     }
 
@@ -133,28 +135,27 @@ impl Upload {
 
 impl Drop for Upload {
     fn drop(&mut self) {
-        if self.is_open
-            && let Ok(runtime) = tokio::runtime::Handle::try_current()
-        {
+        if self.is_open {
             let (target, id) = (self.target.clone(), self.id.clone());
-            runtime.spawn(async move { abort(&target, &id).await });
+            let background = target.bucket.background.clone();
+            background.spawn(Box::pin(async move { abort(&target, &id).await }));
         }
     }
 }
 
 /// Removes what has come of an upload.
 async fn abort(target: &Target, id: &str) {
-    let Target { blobs, key, .. } = target;
+    let Target { bucket, key, .. } = target;
     for attempt in 1..=ABORTS {
-        let request = blobs.client.abort_multipart_upload().bucket(&blobs.bucket).key(key.as_str());
-        match request.upload_id(id).send().await {
-            Err(error) if failure::code(&error) != Some("NoSuchUpload") => {
-                let error = failure::of("an upload cannot be aborted", error);
+        let operation = Operation::AbortMultipartUpload { upload_id: id.to_owned() };
+        match bucket.send(key, operation).await {
+            Err(failure) if !failure.is("NoSuchUpload") => {
+                let error = failure::of("an upload cannot be aborted", failure);
                 tracing::warn!(%key, %error, attempt, "parts of an object may be left over in the bucket");
             }
             _ => return,
         }
-        tokio::time::sleep(Duration::from_secs(attempt)).await;
+        bucket.clock.sleep(attempt * 1000).await;
     }
 }
 

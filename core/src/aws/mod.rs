@@ -1,0 +1,9 @@
+//! What the ports to Amazon's services have in common. No rule of a single service is here.
+//!
+//! - [`failure`]: a refusal, or no answer · [`pacing`]: when to ask again
+
+pub mod failure;
+pub mod pacing;
+
+#[cfg(test)]
+pub(crate) mod restless_clock;

@@ -1,0 +1,106 @@
+//! S3's REST protocol over HTTP.
+//!
+//! [`request`] makes requests of what core asks, [`answer`] reads what comes; here they are signed and sent, again if
+//! that may help.
+
+mod answer;
+mod request;
+#[cfg(test)]
+mod tests;
+
+use std::error::Error;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use portico_core::aws::failure::Failure;
+use portico_core::aws::pacing::Pacing;
+use portico_core::config::aws::{AwsCredentials, AwsSettings};
+use portico_core::ports::blobs::BlobKey;
+use portico_core::ports::clock::Clock;
+use portico_core::ports::entropy::Entropy;
+use portico_core::ports::http_client::{HttpClient, HttpError};
+use portico_core::s3::client::{Answer, S3Client, Signed};
+use portico_core::s3::request::{Operation, Period, Presignable, Request};
+
+use super::sign::Signer;
+
+/// How long a request without a body is tried, in milliseconds; the last attempt may end later.
+const DEADLINE_MS: u64 = 5_000;
+
+/// The slowest upload that is tried again.
+const SLOWEST_BYTES_PER_MS: u64 = 1024;
+
+/// Sends each request as a signed HTTP request.
+#[derive(Debug)]
+pub struct FetchClient {
+    http: Arc<dyn HttpClient>,
+    signer: Signer,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    /// The bucket's URL, without a slash at its end.
+    bucket_url: String,
+}
+
+impl FetchClient {
+    /// A client of a bucket in the settings' region, or at the emulator that they name.
+    #[must_use]
+    pub fn new(
+        settings: &AwsSettings,
+        key: &AwsCredentials,
+        bucket: &str,
+        http: Arc<dyn HttpClient>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Self {
+        let signer = Signer::new(key, "s3", settings.region.clone(), Arc::clone(&clock));
+        Self { http, signer, clock, entropy, bucket_url: request::bucket_url(settings, bucket) }
+    }
+
+    async fn attempt(&self, request: &Request) -> Result<Answer, Failure> {
+        let signed = self.signed(request)?;
+        let operation = &request.operation;
+        if let Operation::GetObject { .. } = operation {
+            return answer::content(self.http.stream(signed).await.map_err(unanswered)?).await;
+        }
+        answer::of(operation, &self.http.send(signed).await.map_err(unanswered)?)
+    }
+
+    fn signed(&self, request: &Request) -> Result<http::Request<Bytes>, Failure> {
+        let mut made = request::make(&self.bucket_url, request).map_err(unmade)?;
+        let signed = match &request.operation {
+            Operation::PutObject { sha256: Some(hash), .. } => self.signer.sign_hashed(&mut made, hash),
+            _ => self.signer.sign(&mut made),
+        };
+        signed.map_err(unmade)?;
+        Ok(made)
+    }
+}
+
+#[async_trait]
+impl S3Client for FetchClient {
+    async fn send(&self, request: &Request) -> Result<Answer, Failure> {
+        let length = match &request.operation {
+            Operation::PutObject { body, .. } | Operation::UploadPart { body, .. } => body.len() as u64,
+            _ => 0,
+        };
+        let pacing = Pacing::new(&*self.clock, &*self.entropy, DEADLINE_MS + length / SLOWEST_BYTES_PER_MS);
+        pacing.repeat(request.operation.name(), || self.attempt(request)).await
+    }
+
+    async fn presign(&self, key: &BlobKey, request: &Presignable, period: Period) -> Result<Signed, Failure> {
+        let made = request::make_presignable(&self.bucket_url, key, request).map_err(unmade)?;
+        let (parts, ()) = made.into_parts();
+        let headers = parts.headers.clone();
+        let url = self.signer.presign(parts.method, parts.uri, parts.headers, period).map_err(unmade)?;
+        Ok(Signed { url, headers })
+    }
+}
+
+fn unanswered(error: HttpError) -> Failure {
+    Failure::unanswered(error.to_string()).caused_by(error)
+}
+
+fn unmade(error: impl Error + Send + Sync + 'static) -> Failure {
+    Failure::unmade(error.to_string()).caused_by(error)
+}
