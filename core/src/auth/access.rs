@@ -98,7 +98,10 @@ fn ended() -> Error {
 }
 
 /// The token of an `Authorization: Bearer` header (RFC 6750, section 2.1).
-fn bearer(headers: &HeaderMap) -> Result<&str, Error> {
+///
+/// # Errors
+/// 401 unless there is one such header.
+pub fn bearer(headers: &HeaderMap) -> Result<&str, Error> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = match (values.next(), values.next()) {
         (Some(value), None) => value.to_str().map_err(|_| Error::unauthenticated())?,
