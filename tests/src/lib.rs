@@ -14,4 +14,5 @@ pub mod logs;
 pub mod messages;
 pub mod native;
 pub mod older;
+pub mod relay;
 pub mod transcript;

@@ -105,16 +105,22 @@ impl Mailer for SmtpMailer {
 /// Only a refusal of this very message is final. Replies about authentication and syntax (RFC 5321, section
 /// 4.2.1: x0z, x3z) are the operator's to mend, and the message outlives the mending.
 fn classify(error: &smtp::Error) -> SendError {
-    let detail = match error.source() {
+    let detail = without_addresses(&match error.source() {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),
-    };
+    });
     let code = error.status().map(u16::from);
     if code.is_some_and(|code| (550..560).contains(&code)) {
         SendError::permanent(detail)
     } else {
         SendError::temporary(detail)
     }
+}
+
+/// What a server says, which goes to the log, without the recipients that servers like to repeat.
+fn without_addresses(text: &str) -> String {
+    let hide = |word| if str::contains(word, '@') { "…" } else { word };
+    text.split(' ').map(hide).collect::<Vec<_>>().join(" ")
 }
 
 impl fmt::Debug for SmtpMailer {
@@ -181,6 +187,12 @@ mod tests {
         assert!(send("451 later", SmtpTls::None).await.unwrap_err().retry);
         assert!(!send("550 no such user", SmtpTls::None).await.unwrap_err().retry);
         assert!(send("530 authenticate first", SmtpTls::None).await.unwrap_err().retry);
+    }
+
+    #[tokio::test]
+    async fn no_recipient_is_repeated() {
+        let error = send("550 5.1.1 <ada@example.com>: user unknown", SmtpTls::None).await.unwrap_err();
+        assert!(!error.detail.contains("ada") && error.detail.contains("user unknown"), "{error}");
     }
 
     #[tokio::test]
