@@ -6,8 +6,8 @@ mod doctor;
 mod keys;
 mod migrate;
 mod relay;
-mod running;
 mod serve;
+mod serving;
 
 use std::fmt;
 use std::io::{self, Write};

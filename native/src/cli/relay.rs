@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
-use super::running::{self, Stop, reachable_url};
+use super::serving::{self, Stop, reachable_url};
 use super::{Failure, say};
 use crate::background::TokioBackground;
 use crate::clock::SystemClock;
@@ -20,13 +20,13 @@ use crate::store::sqlite::SqliteStore;
 /// Relays until the process is told to stop.
 pub(super) fn run() -> Result<(), Failure> {
     let config = RelayConfig::load()?;
-    running::run(config.log_format, config.log_level, relay(config))
+    serving::run(config.log_format, config.log_level, relay(config))
 }
 
 async fn relay(config: RelayConfig) -> Result<(), Failure> {
     // Before anything else, so that a signal during start-up is not lost.
     let stop = Stop::listen()?;
-    running::start_metrics(config.metrics)?;
+    serving::start_metrics(config.metrics)?;
     let store = open_store(&config)?;
     let background = TokioBackground::new(Handle::current());
     let relay = assemble(&config, &store, &background)?;
@@ -34,11 +34,11 @@ async fn relay(config: RelayConfig) -> Result<(), Failure> {
     announce(&server, &config)?;
     let service = Service { handler: Arc::clone(&relay), outbox: None, trusted_proxies: Vec::new() };
     let chores = [
-        tokio::spawn(running::drain_outbox(relay)),
-        tokio::spawn(running::purge_expired(Arc::clone(&store))),
+        tokio::spawn(serving::drain_outbox(relay)),
+        tokio::spawn(serving::purge_expired(Arc::clone(&store))),
     ];
-    let finished = running::serve(server, service, stop, &chores, &background).await;
-    running::note_stop(finished, store.close().await);
+    let finished = serving::serve(server, service, stop, &chores, &background).await;
+    serving::note_stop(finished, store.close().await);
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use portico_core::config::Environment;
 
-use super::running::{self, Stop, reachable_url};
+use super::serving::{self, Stop, reachable_url};
 use super::{Failure, say};
 use crate::dev::{self, DevOutbox};
 use crate::env::{Config, Host, MailChoice, SmsChoice, Storage};
@@ -14,24 +14,25 @@ use crate::server::{Server, Service};
 /// Serves until the process is told to stop.
 pub(super) fn run() -> Result<(), Failure> {
     let config = Config::load()?;
-    running::run(config.host.log_format, config.host.log_level, serve(config))
+    serving::run(config.host.log_format, config.host.log_level, serve(config))
 }
 
 async fn serve(Config { settings, host }: Config) -> Result<(), Failure> {
     // Before anything else, so that a signal during start-up is not lost.
     let stop = Stop::listen()?;
-    running::start_metrics(host.metrics)?;
+    serving::start_metrics(host.metrics)?;
     let development = settings.environment == Environment::Development;
-    let app = host::start(settings, host.clone()).await?;
+    let running = host::start(settings, host.clone()).await?;
     let server = bind(&host).await?;
     announce(&server, &host, development)?;
     let outbox = development.then(|| DevOutbox::new(host.data_dir.join(OUTBOX)));
-    let service = Service { handler: Arc::clone(&app.app), outbox, trusted_proxies: host.trusted_proxies };
-    let mut chores = vec![tokio::spawn(running::drain_outbox(Arc::clone(&app.app)))];
+    let service =
+        Service { handler: Arc::clone(&running.app), outbox, trusted_proxies: host.trusted_proxies };
+    let mut chores = vec![tokio::spawn(serving::drain_outbox(Arc::clone(&running.app)))];
     // DynamoDB removes what has expired by itself.
-    chores.extend(app.embedded.clone().map(|store| tokio::spawn(running::purge_expired(store))));
-    let finished = running::serve(server, service, stop, &chores, &app.background).await;
-    running::note_stop(finished, app.close().await);
+    chores.extend(running.embedded.clone().map(|store| tokio::spawn(serving::purge_expired(store))));
+    let finished = serving::serve(server, service, stop, &chores, &running.background).await;
+    serving::note_stop(finished, running.close().await);
     Ok(())
 }
 
