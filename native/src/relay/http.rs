@@ -72,6 +72,7 @@ async fn post(relay: &Arc<Relay>, headers: &HeaderMap, body: Body) -> Result<Rep
     let mail = submission.into_mail(&relay.from)?;
     let novelty = outbox::take_over(relay, &mail).await?;
     let mut reply = reply::json(StatusCode::ACCEPTED, &Accepted { message_id: &mail.id })?;
+    tracing::info!(message_id = mail.id, known = novelty == Novelty::Known, "a message was taken over");
     if novelty == Novelty::Known {
         reply.headers_mut().insert(REPLAYED.clone(), HeaderValue::from_static("true"));
     }

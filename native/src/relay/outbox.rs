@@ -100,12 +100,17 @@ impl Outbox for Relay {
     }
 
     async fn perform(self: &Arc<Self>, entry: &Entry<Waiting>) -> Result<Result<(), SendError>, Error> {
-        Ok(match open_mail(self, &entry.message_id, &entry.task) {
-            Some(mail) => self.ports.mailer.send(&mail).await,
-            None => Err(SendError::temporary(
+        let message_id = &entry.message_id;
+        let Some(mail) = open_mail(self, message_id, &entry.task) else {
+            return Ok(Err(SendError::temporary(
                 "it was sealed under another key: set TOKEN_SECRET, or without one MAIL_RELAY_TOKEN, to what it was",
-            )),
-        })
+            )));
+        };
+        let sent = self.ports.mailer.send(&mail).await;
+        if sent.is_ok() {
+            tracing::info!(message_id, attempts = entry.attempts, "a message was handed on");
+        }
+        Ok(sent)
     }
 }
 
