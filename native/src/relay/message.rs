@@ -53,7 +53,8 @@ impl Submission {
 fn is_sender(text: &str, sender: &Mailbox) -> Result<(), Invalid> {
     let from: Mailbox =
         text.parse().map_err(|_| Invalid::format("give an e-mail address, or `Name <address>`"))?;
-    if from.email.to_string().eq_ignore_ascii_case(&sender.email.to_string()) {
+    let [from, own]: [&str; 2] = [from.email.as_ref(), sender.email.as_ref()];
+    if from.eq_ignore_ascii_case(own) {
         return Ok(());
     }
     Err(Invalid::new(InvalidCode::NotAllowed, "this relay sends only from the address in its SMTP_FROM"))
