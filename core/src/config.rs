@@ -143,7 +143,7 @@ impl Settings {
             refresh_grace_seconds: vars.number(&v::REFRESH_GRACE_SECONDS, 0, 3600),
             session_max_seconds: vars.number(&v::SESSION_MAX_DAYS, 1, 3650) * DAY,
             session_cache_seconds: read_session_cache_seconds(vars, storage),
-            token_secret: read_token_secret(vars),
+            token_secret: read_strong_secret(vars, &v::TOKEN_SECRET),
             google_client_id: vars.optional(&v::GOOGLE_CLIENT_ID),
             allowed_origins: read_allowed_origins(vars),
             rate_limit: RateLimit {
@@ -202,13 +202,11 @@ fn read_session_cache_seconds(vars: &Vars<'_>, storage: StorageBackend) -> i64 {
     }
 }
 
-fn read_token_secret(vars: &Vars<'_>) -> Option<Secret> {
-    let secret = vars.secret(&v::TOKEN_SECRET)?;
+/// Reads a secret that nobody may guess, if there is one.
+pub fn read_strong_secret(vars: &Vars<'_>, variable: &Variable) -> Option<Secret> {
+    let secret = vars.secret(variable)?;
     if secret.expose().len() < 32 {
-        vars.problem(
-            &v::TOKEN_SECRET,
-            "expected 32 bytes or more; `openssl rand -base64 48` makes a good one",
-        );
+        vars.problem(variable, "expected 32 bytes or more; `openssl rand -base64 48` makes a good one");
     }
     Some(secret)
 }

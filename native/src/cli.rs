@@ -5,7 +5,9 @@ mod backup;
 mod doctor;
 mod keys;
 mod migrate;
+mod relay;
 mod serve;
+mod serving;
 
 use std::fmt;
 use std::io::{self, Write};
@@ -48,6 +50,12 @@ enum Command {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Take mail by HTTP and hand it on by SMTP, for a server that has no SMTP, as at the network's edge
+    ///
+    /// Messages are posted to /messages with MAIL_RELAY_TOKEN as bearer token, and wait in DATA_DIR/relay until the mail
+    /// server has them. Configured by RELAY_ADDR, MAIL_RELAY_TOKEN, TOKEN_SECRET, SMTP_*, TLS_*, DATA_DIR, METRICS_ADDR and
+    /// LOG_*.
+    Relay,
     /// Check configuration, keys, storage, mail, SMS and clock, and say what to do
     Doctor,
     /// Copy the embedded store's database and files into a folder, consistently, even while Portico serves
@@ -116,6 +124,7 @@ pub fn main() -> ExitCode {
         Command::Admin(AdminCommand::Create { username, email }) => admin::create(&username, &email),
         Command::Keys(KeysCommand::Generate { out, bits }) => keys::generate(&out, &bits),
         Command::Migrate { dry_run } => migrate::run(dry_run),
+        Command::Relay => relay::run(),
         Command::Doctor => doctor::run(),
         Command::Backup { to } => backup::backup(&to),
         Command::Restore { from, force, incomplete } => backup::restore(&from, Wish { force, incomplete }),

@@ -3,6 +3,8 @@
 //! Everything that can be known to be wrong before serving is found here and reported in one message,
 //! including files that cannot be used. Only generating keys waits until all else is right.
 
+mod relay;
+
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -21,6 +23,7 @@ use crate::keys::{self, KeySource};
 use crate::mail::smtp::{SmtpSettings, SmtpTls};
 use crate::server::tls;
 
+pub use self::relay::RelayConfig;
 pub use portico_core::config::aws::{AwsCredentials, AwsSettings, AwsStorage};
 
 /// Stands for the file itself in problems about it.
@@ -121,15 +124,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] with every problem.
     pub fn load() -> Result<Self, ConfigError> {
-        let (file, broken) = read_dotenv();
-        let vars = Vars::new(|name| match std::env::var_os(name) {
-            Some(value) => Some(value.to_string_lossy().into_owned()),
-            None => file.get(name).cloned(),
-        });
-        if let Some(message) = broken {
-            vars.problem(&DOTENV, message);
-        }
-        Self::read(vars)
+        Self::read(variables())
     }
 
     /// Reads all settings.
@@ -152,8 +147,7 @@ impl Host {
             listen_host: read_listen_host(vars),
             listen_port: vars.number(&v::APP_PORT, 0, u16::MAX),
             tls: read_tls(vars),
-            metrics: vars
-                .parse(&v::METRICS_ADDR, "an address and a port, such as 127.0.0.1:9090", |t| t.parse().ok()),
+            metrics: read_metrics(vars),
             storage: if on_aws { Storage::Aws(AwsStorage::read(vars)) } else { Storage::Embedded },
             keys: keys::find(vars, settings.environment, &data_dir),
             data_dir,
@@ -162,10 +156,23 @@ impl Host {
             sms,
             trusted_proxies: read_trusted_proxies(vars),
             first_admin: read_first_admin(vars),
-            log_format: vars.choice(&v::LOG_FORMAT, &[("text", LogFormat::Text), ("json", LogFormat::Json)]),
+            log_format: read_log_format(vars),
             log_level: read_log_level(vars),
         }
     }
+}
+
+/// The process's environment, over `.env`.
+fn variables() -> Vars<'static> {
+    let (file, broken) = read_dotenv();
+    let vars = Vars::new(move |name| match std::env::var_os(name) {
+        Some(value) => Some(value.to_string_lossy().into_owned()),
+        None => file.get(name).cloned(),
+    });
+    if let Some(message) = broken {
+        vars.problem(&DOTENV, message);
+    }
+    vars
 }
 
 /// Reads `.env`; real variables win over it. Its content may be secret, so that problems give only the place.
@@ -306,6 +313,14 @@ fn read_first_admin(vars: &Vars<'_>) -> Option<FirstAdmin> {
             None
         }
     }
+}
+
+fn read_metrics(vars: &Vars<'_>) -> Option<SocketAddr> {
+    vars.parse(&v::METRICS_ADDR, "an address and a port, such as 127.0.0.1:9090", |text| text.parse().ok())
+}
+
+fn read_log_format(vars: &Vars<'_>) -> Option<LogFormat> {
+    vars.choice(&v::LOG_FORMAT, &[("text", LogFormat::Text), ("json", LogFormat::Json)])
 }
 
 fn read_log_level(vars: &Vars<'_>) -> LevelFilter {

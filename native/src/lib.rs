@@ -5,6 +5,7 @@
 //! - [`cli`]: what the program can be asked to do · [`env`]: its settings · [`host`]: the app put together
 //! - [`backup`]: copies of database and files, and putting them back
 //! - `aws`: the connection to AWS, if it is built in
+//! - [`relay`]: mail taken by HTTP and handed on by SMTP, for hosts that have no SMTP
 //! - [`server`]: HTTP · [`dev`]: the development outbox · [`telemetry`]: logs and metrics
 //! - the ports: [`store`], [`blobs`], [`mail`], [`sms`], [`http_client`], [`limiter`], [`signer`] (with [`keys`]), [`hasher`],
 //!   [`clock`], [`entropy`], [`background`]
@@ -28,6 +29,7 @@ pub mod http_client;
 pub mod keys;
 pub mod limiter;
 pub mod mail;
+pub mod relay;
 pub mod server;
 pub mod signer;
 pub mod sms;

@@ -1,7 +1,7 @@
 //! The HTTP server: HTTP/1.1 and HTTP/2 on one port, with limits on what a client may hold, and a graceful stop.
 
 mod body;
-mod service;
+pub(crate) mod service;
 pub mod tls;
 
 use std::io;
@@ -25,7 +25,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use service::Service;
+pub use service::{Handler, Service};
 
 /// How long a client may take from connecting to the end of its first request's head, TLS included.
 const FIRST_REQUEST_WITHIN: Duration = Duration::from_secs(15);
@@ -100,7 +100,7 @@ impl Server {
 
     /// Serves until `stop` completes; then accepts nothing more and finishes what runs, for [`STOP_WITHIN`] at
     /// most. Tells whether everything was finished.
-    pub async fn serve(self, service: Arc<Service>, stop: impl Future<Output = ()>) -> bool {
+    pub async fn serve<H: Handler>(self, service: Arc<Service<H>>, stop: impl Future<Output = ()>) -> bool {
         let mut stop = pin!(stop);
         loop {
             let accepted = tokio::select! {
@@ -131,12 +131,12 @@ impl Server {
         }
     }
 
-    fn connection(
+    fn connection<H: Handler>(
         &self,
         stream: TcpStream,
         peer: SocketAddr,
         slot: OwnedSemaphorePermit,
-        service: Arc<Service>,
+        service: Arc<Service<H>>,
     ) -> impl Future<Output = ()> + Send + 'static {
         let connection = Connection { peer, service, stop: self.stop.clone(), begun: Arc::default() };
         let tls = self.tls.clone();
@@ -152,14 +152,14 @@ impl Server {
     }
 }
 
-struct Connection {
+struct Connection<H> {
     peer: SocketAddr,
-    service: Arc<Service>,
+    service: Arc<Service<H>>,
     stop: CancellationToken,
     begun: Arc<AtomicBool>,
 }
 
-impl Connection {
+impl<H: Handler> Connection<H> {
     async fn run(&self, stream: TcpStream, tls: Option<TlsAcceptor>) {
         match tls {
             None => self.exchange(stream).await,

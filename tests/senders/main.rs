@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "these are tests, their helpers too")]
 
 mod mail_delivery;
+mod relay;
 mod sms_delivery;
 mod smtp;
 mod sns;

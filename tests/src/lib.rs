@@ -15,5 +15,6 @@ pub mod logs;
 pub mod messages;
 pub mod native;
 pub mod older;
+pub mod relay;
 pub mod tables;
 pub mod transcript;

@@ -98,14 +98,21 @@ fn ended() -> Error {
 }
 
 /// The token of an `Authorization: Bearer` header (RFC 6750, section 2.1).
-fn bearer(headers: &HeaderMap) -> Result<&str, Error> {
+///
+/// # Errors
+/// 401 unless there is one such header.
+pub fn bearer(headers: &HeaderMap) -> Result<&str, Error> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = match (values.next(), values.next()) {
         (Some(value), None) => value.to_str().map_err(|_| Error::unauthenticated())?,
         _ => return Err(Error::unauthenticated()),
     };
+    // Hosts may have joined several headers of one name (RFC 9110, section 5.3); no token holds a comma.
     let (scheme, token) = value.split_once(' ').ok_or_else(Error::unauthenticated)?;
     let token = token.trim();
+    if token.contains(',') {
+        return Err(Error::unauthenticated());
+    }
     if scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() {
         Ok(token)
     } else {

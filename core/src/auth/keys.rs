@@ -233,18 +233,11 @@ pub struct ServerKeys {
 }
 
 impl ServerKeys {
-    /// Derives the keys by HKDF-SHA-256 (RFC 5869) from the configured secret or else the private key.
+    /// Derives the keys from the configured secret or else the private key.
     #[must_use]
     pub fn derive(configured: Option<&Secret>, private: &PrivateKey) -> Self {
         let material = configured.map_or(private.expose_der(), |secret| secret.expose().as_bytes());
-        let hkdf = Hkdf::<Sha256>::new(Some(b"portico/server-keys/1"), material);
-        let subkey = |name: &str| {
-            let mut key = [0; 32];
-            // HKDF-SHA-256 expands to up to 255 × 32 bytes; 32 cannot fail.
-            let expanded = hkdf.expand(name.as_bytes(), &mut key);
-            debug_assert!(expanded.is_ok());
-            SecretKey::new(key)
-        };
+        let subkey = |name| subkey(material, name);
         Self {
             refresh: subkey("refresh"),
             codes: subkey("codes"),
@@ -254,6 +247,17 @@ impl ServerKeys {
             blobs: subkey("blobs"),
         }
     }
+}
+
+/// A key for one use, derived from secret material by HKDF-SHA-256 (RFC 5869).
+#[must_use]
+pub fn subkey(material: &[u8], name: &str) -> SecretKey {
+    let mut key = [0; 32];
+    // HKDF-SHA-256 expands to up to 255 × 32 bytes; 32 cannot fail.
+    let expanded =
+        Hkdf::<Sha256>::new(Some(b"portico/server-keys/1"), material).expand(name.as_bytes(), &mut key);
+    debug_assert!(expanded.is_ok());
+    SecretKey::new(key)
 }
 
 /// The JWK thumbprint (RFC 7638, section 3) of an RSA key.

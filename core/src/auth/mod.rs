@@ -7,3 +7,4 @@ pub mod keys;
 pub mod mac;
 pub mod password;
 pub mod refresh_token;
+pub mod seal;

@@ -73,7 +73,8 @@ variables! {
     SMTP_PASSWORD = "", "Belongs to SMTP_USERNAME.", secret;
     SMTP_TLS = "none", "`none`, `starttls` (required, never opportunistic) or `tls`; `true` is `tls`, `false` is `none`.";
     MAIL_RELAY_URL = "", "Edge only: address that mail is posted to, HTTPS in production: of `portico relay`, or of one like it. Absent with `resend`: that of Resend.";
-    MAIL_RELAY_TOKEN = "", "Bearer token of the mail relay (32 characters or more), or Resend's API key.", secret;
+    MAIL_RELAY_TOKEN = "", "Bearer token of the mail relay, 32 characters or more: the edge sends it, `portico relay` asks for it. With `resend`, its API key.", secret;
+    RELAY_ADDR = "127.0.0.1:8025", "Address and port that `portico relay` listens on.";
     SMS_SENDER = "", "`sns`, `outbox` (JSON files under DATA_DIR, development only) or `none` (phone numbers cannot be confirmed). Absent: `sns` on `aws`, else `outbox`.";
     SMS_COUNTRIES = "", "Comma-separated ISO 3166 codes of the countries that SMS may go to. Absent: all, but never premium numbers.";
     SMS_DAILY_LIMIT = "1000", "Most SMS sent in one day (UTC), against fraud; 0 sends none.";

@@ -104,3 +104,13 @@ pub fn protect(headers: &mut HeaderMap) {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
 }
+
+/// The answer to HEAD: what GET would have answered, but for the body (RFC 9110, section 9.3.2).
+#[must_use]
+pub fn without_body(mut reply: Reply) -> Reply {
+    let body = std::mem::take(reply.body_mut());
+    if let Some(length) = http_body::Body::size_hint(&body).exact() {
+        reply.headers_mut().entry(header::CONTENT_LENGTH).or_insert_with(|| length.into());
+    }
+    reply
+}

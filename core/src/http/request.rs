@@ -100,14 +100,8 @@ impl Request {
     /// # Errors
     /// As [`Request::json`].
     pub async fn json_within<T: DeserializeOwned>(&mut self, max_bytes: usize) -> Result<T, Error> {
-        if !self.is_json() {
-            return Err(Error::new(
-                http::StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported_media_type",
-                "send the body as `Content-Type: application/json`",
-            ));
-        }
-        json::parse(&self.read_body(max_bytes).await?)
+        let body = self.take_body();
+        read_json(&self.headers, body, max_bytes).await
     }
 
     /// Takes the body as it is.
@@ -127,15 +121,34 @@ impl Request {
     pub async fn read_body(&mut self, max_bytes: usize) -> Result<Bytes, Error> {
         self.take_body().read(max_bytes).await.map_err(|error| refuse_body(error, max_bytes))
     }
+}
 
-    fn is_json(&self) -> bool {
-        match self.headers.get(header::CONTENT_TYPE) {
-            None => true,
-            Some(value) => value.to_str().is_ok_and(|value| {
-                let essence = value.split(';').next().unwrap_or_default().trim();
-                essence.eq_ignore_ascii_case("application/json")
-            }),
-        }
+/// Reads a body as a JSON object of at most so many bytes.
+///
+/// # Errors
+/// 415 for another content type, 413 above the limit, 400 as [`json::parse`].
+pub async fn read_json<T: DeserializeOwned>(
+    headers: &HeaderMap,
+    body: Body,
+    max_bytes: usize,
+) -> Result<T, Error> {
+    if !is_json(headers) {
+        return Err(Error::new(
+            http::StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_media_type",
+            "send the body as `Content-Type: application/json`",
+        ));
+    }
+    json::parse(&body.read(max_bytes).await.map_err(|error| refuse_body(error, max_bytes))?)
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    match headers.get(header::CONTENT_TYPE) {
+        None => true,
+        Some(value) => value.to_str().is_ok_and(|value| {
+            let essence = value.split(';').next().unwrap_or_default().trim();
+            essence.eq_ignore_ascii_case("application/json")
+        }),
     }
 }
 

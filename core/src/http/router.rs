@@ -86,7 +86,7 @@ pub(crate) async fn handle(app: &Arc<App>, request: http::Request<Body>) -> Repl
     };
     reply.headers_mut().extend(limits);
     finish(app, &mut reply, &id, origin.as_ref());
-    if head { without_body(reply) } else { reply }
+    if head { reply::without_body(reply) } else { reply }
 }
 
 async fn dispatch(
@@ -201,15 +201,6 @@ fn finish(app: &App, reply: &mut Reply, id: &str, origin: Option<&HeaderValue>) 
     }
     reply::protect(headers);
     cors::allow(&app.settings.allowed_origins, origin, headers);
-}
-
-/// The answer to HEAD: what GET would have answered, but for the body (RFC 9110, section 9.3.2).
-fn without_body(mut reply: Reply) -> Reply {
-    let body = std::mem::take(reply.body_mut());
-    if let Some(length) = http_body::Body::size_hint(&body).exact() {
-        reply.headers_mut().entry(header::CONTENT_LENGTH).or_insert_with(|| length.into());
-    }
-    reply
 }
 
 fn log_failure(id: &str, error: &Error) {

@@ -1,18 +1,14 @@
-//! Answers at rest: sealed under a key of the server's own, for they may hold tokens.
-//!
-//! XChaCha20-Poly1305, with a random nonce, bound to the record that holds it.
+//! Answers at rest: sealed under a key of the server's own, for they may hold tokens, and each bound to the record that
+//! holds it.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
 use bytes::Bytes;
-use chacha20poly1305::aead::{Aead, Payload};
-use chacha20poly1305::{KeyInit, XChaCha20Poly1305};
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::App;
+use crate::auth::seal::{self, NONCE_BYTES};
 use crate::error::Error;
 use crate::http::body::Body;
 use crate::http::reply::Reply;
@@ -20,8 +16,6 @@ use crate::secret::SecretKey;
 
 /// The longest body that is kept, in bytes; sealed and as text it fits into an item.
 pub const MAX_BODY_BYTES: usize = 256 * 1024;
-
-const NONCE_BYTES: usize = 24;
 
 /// The headers that belong to an answer. The others belong to the exchange.
 const KEPT_HEADERS: [HeaderName; 3] = [header::CONTENT_TYPE, header::LOCATION, header::ETAG];
@@ -115,19 +109,11 @@ pub fn open(app: &App, id: &str, sealed: &str) -> Result<Answer, Error> {
 }
 
 fn seal_with(key: &SecretKey, nonce: [u8; NONCE_BYTES], id: &str, answer: &Answer) -> Option<String> {
-    let plain = answer.to_bytes().ok()?;
-    let cipher = XChaCha20Poly1305::new(key.expose().into());
-    let payload = Payload { msg: &plain, aad: id.as_bytes() };
-    let sealed = cipher.encrypt(&nonce.into(), payload).ok()?;
-    Some(STANDARD_NO_PAD.encode([&nonce[..], &sealed].concat()))
+    seal::seal(key, nonce, id, &answer.to_bytes().ok()?)
 }
 
 fn open_with(key: &SecretKey, id: &str, sealed: &str) -> Option<Answer> {
-    let bytes = STANDARD_NO_PAD.decode(sealed).ok()?;
-    let (nonce, sealed) = bytes.split_first_chunk::<NONCE_BYTES>()?;
-    let cipher = XChaCha20Poly1305::new(key.expose().into());
-    let plain = cipher.decrypt(&(*nonce).into(), Payload { msg: sealed, aad: id.as_bytes() }).ok()?;
-    Answer::from_bytes(&plain)
+    Answer::from_bytes(&seal::open(key, id, sealed)?)
 }
 
 fn unusable(what: &str) -> Error {

@@ -7,3 +7,4 @@
 pub mod delivery;
 pub mod messages;
 pub mod model;
+mod tasks;

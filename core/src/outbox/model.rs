@@ -15,8 +15,8 @@ pub const SHARDS: u8 = 8;
 
 /// A promise: what to do, and when next to try.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Entry {
-    /// The id, a ULID; it identifies a message through retries.
+pub struct Entry<T = Task> {
+    /// The id; it identifies a message through retries.
     pub message_id: String,
     /// The partition of the list of what is due.
     pub shard: String,
@@ -27,10 +27,10 @@ pub struct Entry {
     /// After this instant it is of no use to anybody.
     pub useless_after: Timestamp,
     /// What to do.
-    pub task: Task,
+    pub task: T,
 }
 
-/// Something to be done after the answer.
+/// Something that the app does after an answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Task {
@@ -80,10 +80,18 @@ impl Entry {
     /// # Errors
     /// 503 without randomness.
     pub fn at(app: &App, due_at: Timestamp, task: Task) -> Result<Self, Error> {
-        let message_id = app.new_id()?;
+        let useful_seconds = task.useful_seconds();
+        Ok(Self::new(app.new_id()?, due_at, useful_seconds, task))
+    }
+}
+
+impl<T> Entry<T> {
+    /// A promise to be kept from an instant on, and of use for so many seconds.
+    #[must_use]
+    pub fn new(message_id: String, due_at: Timestamp, useful_seconds: i64, task: T) -> Self {
         let shard = shard(&message_id);
-        let useless_after = due_at.plus_seconds(task.useful_seconds());
-        Ok(Self { message_id, shard, due_at, attempts: 0, useless_after, task })
+        let useless_after = due_at.plus_seconds(useful_seconds);
+        Self { message_id, shard, due_at, attempts: 0, useless_after, task }
     }
 
     /// The entry's key.
@@ -96,7 +104,10 @@ impl Entry {
     ///
     /// # Errors
     /// The store's.
-    pub fn promise(&self) -> Result<Write, StoreError> {
+    pub fn promise(&self) -> Result<Write, StoreError>
+    where
+        T: Serialize,
+    {
         put(self.key(), self, Condition::Absent)
     }
 }

@@ -98,6 +98,12 @@ impl Signer {
         settings
     }
 
+    /// The region that requests are signed for.
+    #[must_use]
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+
     fn is_s3(&self) -> bool {
         self.service == "s3"
     }

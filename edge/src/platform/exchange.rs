@@ -47,16 +47,16 @@ async fn read_body(request: &mut worker::Request, length: Option<u64>) -> Result
             Err(error) => Body::stream(futures::stream::iter([Err(BodyError::new(error.to_string()))])),
         });
     }
-    Ok(stream(request.stream()?))
+    Ok(Body::stream(pieces(request.stream()?)))
 }
 
 /// Bytes to come, as core takes them.
-pub(super) fn stream(stream: ByteStream) -> Body {
-    Body::stream(Pieces(SendWrapper::new(stream)))
+pub(super) fn pieces(stream: ByteStream) -> Pieces {
+    Pieces(SendWrapper::new(stream))
 }
 
 /// A stream of the runtime's, which has one thread.
-struct Pieces(SendWrapper<ByteStream>);
+pub(super) struct Pieces(SendWrapper<ByteStream>);
 
 impl Stream for Pieces {
     type Item = std::result::Result<Bytes, BodyError>;

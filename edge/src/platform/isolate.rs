@@ -12,12 +12,16 @@ use portico_core::http::body::Body;
 use portico_core::http::reply;
 use portico_core::memory::hasher::InlineHasher;
 use portico_core::ports::Ports;
+use portico_core::ports::background::Background;
 use portico_core::ports::clock::Clock;
 use portico_core::ports::entropy::Entropy;
 use portico_core::ports::http_client::HttpClient;
 use portico_core::ports::limiter::Limiter;
+use portico_core::ports::sms::SmsSender;
 use portico_core::ports::store::Store;
 use portico_core::rate_limit::StoreLimiter;
+use portico_core::s3::blobs::S3Blobs;
+use portico_core::sns::SnsSms;
 use worker::Env;
 
 use super::background::EventBackground;
@@ -26,7 +30,7 @@ use super::entropy::CryptoEntropy;
 use super::fetch::FetchHttp;
 use super::limiter::{self, BindingLimiter};
 use super::signer::WebCryptoSigner;
-use crate::aws::dynamo::FetchClient;
+use crate::aws;
 use crate::env::Config;
 use crate::mail::HttpMailer;
 
@@ -63,6 +67,7 @@ struct Built {
 #[derive(Debug)]
 struct Preparation {
     store: Arc<DynamoStore>,
+    objects: Arc<aws::s3::FetchClient>,
     done: OnceLock<()>,
 }
 
@@ -90,7 +95,7 @@ fn build(env: &Env) -> Result<Built, ConfigError> {
     let clock: Arc<dyn Clock> = Arc::new(EventClock);
     let entropy: Arc<dyn Entropy> = Arc::new(CryptoEntropy);
     let http: Arc<dyn HttpClient> = Arc::new(FetchHttp);
-    let client = FetchClient::new(&config.aws, &config.credentials, http.clone(), clock.clone());
+    let client = aws::dynamo::FetchClient::new(&config.aws, &config.credentials, http.clone(), clock.clone());
     let store =
         Arc::new(DynamoStore::new(Arc::new(client), clock.clone(), entropy.clone(), config.storage.tables));
     let limiter: Arc<dyn Limiter> = match env.rate_limiter(limiter::BINDING) {
@@ -103,20 +108,46 @@ fn build(env: &Env) -> Result<Built, ConfigError> {
     };
     let makes_tables =
         config.aws.endpoint_url.is_some() && config.settings.environment == Environment::Development;
-    let preparation = makes_tables.then(|| Preparation { store: store.clone(), done: OnceLock::new() });
+    let objects = aws::s3::FetchClient::new(
+        &config.aws,
+        &config.credentials,
+        &config.storage.bucket,
+        http.clone(),
+        clock.clone(),
+        entropy.clone(),
+    );
+    let objects = Arc::new(objects);
+    let preparation = makes_tables.then(|| Preparation {
+        store: store.clone(),
+        objects: objects.clone(),
+        done: OnceLock::new(),
+    });
+    let background: Arc<dyn Background> = Arc::new(EventBackground);
+    let blobs = Arc::new(S3Blobs::new(objects, clock.clone(), entropy.clone(), background.clone()));
+    let sms = config.sends_sms.then(|| {
+        let client = aws::sns::FetchClient::new(
+            &config.aws,
+            &config.credentials,
+            http.clone(),
+            clock.clone(),
+            entropy.clone(),
+        );
+        let sender_id = config.aws.sns_sender_id.clone();
+        Arc::new(SnsSms::new(Arc::new(client), clock.clone(), sender_id)) as Arc<dyn SmsSender>
+    });
     let ports = Ports {
         store,
-        blobs: Arc::new(portico_core::memory::blobs::MemoryBlobs::default()),
-        presigner: None,
+        blobs: blobs.clone(),
+        presigner: Some(blobs),
         mailer: Arc::new(HttpMailer::new(config.mail, http.clone())),
-        sms: None,
+        sms,
         http,
         limiter,
         signer: Arc::new(WebCryptoSigner::new(config.keys.private.clone())),
         hasher: Arc::new(InlineHasher),
         clock,
         entropy,
-        background: Arc::new(EventBackground),
+        background,
     };
     Ok(Built { isolate: Isolate { app: App::new(config.settings, config.keys, ports) }, preparation })
 }
@@ -128,6 +159,10 @@ impl Preparation {
             return Ok(());
         }
         let prepared = self.store.prepare().await.map_err(|error| Refusal::NotReady(error.into()))?;
+        self.objects.create_bucket().await.map_err(|error| {
+            let detail = "the bucket cannot be made: is AWS_ENDPOINT_URL right?";
+            Refusal::NotReady(Error::unavailable("storage_unavailable", detail, 2).caused_by(error))
+        })?;
         for mismatch in prepared.mismatches {
             tracing::error!(%mismatch, "a table is not as it must be");
         }

@@ -167,16 +167,70 @@ fn every_variable_of_the_table_is_read_and_no_other() {
         ("ADMIN_EMAIL", "x"),
         ("STORAGE_BACKEND", "aws"),
     ];
-    let _config = Config::read(Vars::new(|name| {
-        read.borrow_mut().insert(name.to_owned());
-        given.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
-    }));
+    let vars = || {
+        Vars::new(|name| {
+            read.borrow_mut().insert(name.to_owned());
+            given.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        })
+    };
+    let _both = (Config::read(vars()), RelayConfig::read(vars()));
     let read = read.into_inner();
     let listed: BTreeSet<_> = VARIABLES.iter().map(|variable| variable.name.to_owned()).collect();
     assert!(read.is_subset(&listed), "{:?}", read.difference(&listed));
-    let elsewhere = |name: &str| {
-        matches!(name, "JWT_PRIVATE_KEY" | "JWT_PUBLIC_KEY" | "MAIL_RELAY_URL" | "MAIL_RELAY_TOKEN")
-    };
+    let elsewhere = |name: &str| matches!(name, "JWT_PRIVATE_KEY" | "JWT_PUBLIC_KEY" | "MAIL_RELAY_URL");
     let unread: Vec<_> = listed.difference(&read).filter(|name| !elsewhere(name)).collect();
     assert_eq!(unread, [""; 0]);
+}
+
+fn read_relay(pairs: &[(&str, &str)]) -> Result<RelayConfig, ConfigError> {
+    RelayConfig::read(Vars::new(|name| {
+        pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+    }))
+}
+
+const RELAY_TOKEN: (&str, &str) = ("MAIL_RELAY_TOKEN", "canary-canary-canary-canary-canary");
+
+#[test]
+fn a_relay_needs_no_more_than_its_token() {
+    let relay = read_relay(&[RELAY_TOKEN]).unwrap();
+    assert_eq!(relay.address, "127.0.0.1:8025".parse().unwrap());
+    assert_eq!((relay.smtp.host.as_str(), relay.data_dir), ("localhost", PathBuf::from("./data")));
+    let chosen = read_relay(&[RELAY_TOKEN, ("RELAY_ADDR", "[::]:0")]).unwrap();
+    assert_eq!(chosen.address, "[::]:0".parse().unwrap());
+}
+
+#[test]
+fn a_relay_lists_every_problem_and_shows_no_secret() {
+    let wrong = [
+        ("MAIL_RELAY_TOKEN", "canary"),
+        ("RELAY_ADDR", "8025"),
+        ("SMTP_TLS", "maybe"),
+        ("SMTP_USERNAME", "x"),
+        ("TLS_CERT_PATH", "x"),
+        ("TOKEN_SECRET", "canary"),
+    ];
+    let error = read_relay(&wrong).unwrap_err();
+    let variables: BTreeSet<_> = error.problems.iter().map(|problem| problem.variable).collect();
+    let expected =
+        ["MAIL_RELAY_TOKEN", "RELAY_ADDR", "SMTP_PASSWORD", "SMTP_TLS", "TLS_KEY_PATH", "TOKEN_SECRET"];
+    assert_eq!(variables, BTreeSet::from(expected));
+    assert!(!error.to_string().contains("canary"), "{error}");
+    for token in
+        ["", "canary canary canary canary canary canary", "kanari\u{e4}nvogelkanari\u{e4}nvogelkanari"]
+    {
+        let error = read_relay(&[("MAIL_RELAY_TOKEN", token)]).unwrap_err();
+        assert_eq!(error.problems.len(), 1, "{error}");
+        assert_eq!(error.problems[0].variable, "MAIL_RELAY_TOKEN");
+    }
+    assert!(!format!("{:?}", read_relay(&[RELAY_TOKEN]).unwrap()).contains("canary"));
+}
+
+#[test]
+fn a_relay_seals_under_the_token_unless_there_is_a_secret() {
+    let other = ("MAIL_RELAY_TOKEN", "other-other-other-other-other-other");
+    let secret = ("TOKEN_SECRET", "secret-secret-secret-secret-secret");
+    let key = |pairs: &[(&str, &str)]| *read_relay(pairs).unwrap().key.expose();
+    assert_ne!(key(&[RELAY_TOKEN]), key(&[other]));
+    assert_eq!(key(&[RELAY_TOKEN, secret]), key(&[other, secret]));
+    assert_ne!(key(&[RELAY_TOKEN, secret]), key(&[RELAY_TOKEN]));
 }

@@ -116,11 +116,10 @@ impl Mailer for SmtpMailer {
 /// Only a refusal of this very message is final. Replies about authentication and syntax (RFC 5321, section
 /// 4.2.1: x0z, x3z) are the operator's to mend, and the message outlives the mending.
 fn classify(error: &smtp::Error) -> SendError {
-    let detail = match error.source() {
+    let detail = without_addresses(&match error.source() {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),
-    };
-    let detail = without_addresses(&detail);
+    });
     let code = error.status().map(u16::from);
     if code.is_some_and(|code| (550..560).contains(&code)) {
         SendError::permanent(detail)

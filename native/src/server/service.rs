@@ -1,4 +1,4 @@
-//! One request: what the host adds before core answers it, and what it notes afterwards.
+//! One request: what the host adds before its handler answers it, and what it notes afterwards.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -18,21 +18,33 @@ use portico_core::http::reply;
 use super::body::{self, Lateness};
 use crate::dev::DevOutbox;
 
-static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// Answers requests: by the development pages, else by core.
+/// What answers the requests of a server, as the host prepared them.
+pub trait Handler: Send + Sync + 'static {
+    /// Answers a request. Never fails: every failure is an answer.
+    fn answer(self: &Arc<Self>, request: Request<Body>) -> impl Future<Output = Response<Body>> + Send;
+}
+
+impl Handler for App {
+    async fn answer(self: &Arc<Self>, request: Request<Body>) -> Response<Body> {
+        self.handle(request).await
+    }
+}
+
+/// Answers requests: by the development pages, else by its handler.
 #[derive(Debug)]
-pub struct Service {
-    /// The app.
-    pub app: Arc<App>,
+pub struct Service<H> {
+    /// The app, or whatever else is served.
+    pub handler: Arc<H>,
     /// The development outbox, if it is shown.
     pub outbox: Option<DevOutbox>,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
 }
 
-impl Service {
+impl<H: Handler> Service<H> {
     /// Answers one request; never fails.
     pub(super) async fn answer(
         &self,
@@ -57,7 +69,7 @@ impl Service {
         let id = request.headers().get(&REQUEST_ID).cloned();
         let (request, late) = self.prepare(request, peer);
         let response = if request.method().is_safe() {
-            self.app.handle(request).await
+            self.handler.answer(request).await
         } else {
             self.handle_to_the_end(request, id.as_ref()).await
         };
@@ -67,8 +79,8 @@ impl Service {
     /// Answers a request that may change something on a task of its own: a client that hangs up must not leave the
     /// change without its consequences, such as the sessions that it ends.
     async fn handle_to_the_end(&self, request: Request<Body>, id: Option<&HeaderValue>) -> Response<Body> {
-        let app = Arc::clone(&self.app);
-        let handled = tokio::spawn(async move { app.handle(request).await });
+        let handler = Arc::clone(&self.handler);
+        let handled = tokio::spawn(async move { handler.answer(request).await });
         handled.await.unwrap_or_else(|error| {
             tracing::error!(%error, "a request ended in a panic, which is a mistake in this program");
             let headers: HeaderMap = id.map(|id| (REQUEST_ID.clone(), id.clone())).into_iter().collect();
@@ -104,7 +116,7 @@ fn add_host(headers: &mut HeaderMap, uri: &Uri) {
     }
 }
 
-/// A refusal before core saw the request.
+/// A refusal before the handler saw the request.
 fn refuse(
     request: &HeaderMap,
     status: StatusCode,
@@ -135,7 +147,7 @@ fn identify(response: &mut Response<Body>, request: &HeaderMap) {
 }
 
 /// The caller's id by the contract's rule, else a new one.
-fn request_id(given: Option<&HeaderValue>) -> HeaderValue {
+pub(crate) fn request_id(given: Option<&HeaderValue>) -> HeaderValue {
     let fits =
         |id: &&HeaderValue| (1..=128).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic);
     match given.filter(fits) {

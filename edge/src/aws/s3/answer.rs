@@ -41,6 +41,18 @@ pub(super) fn of(operation: &Operation, answer: &Response<Bytes>) -> Result<Answ
     understood.ok_or_else(|| xml::no_success(status.as_u16(), body))
 }
 
+/// Whether the bucket is there now.
+pub(super) fn of_creation(answer: &Response<Bytes>) -> Result<(), Failure> {
+    if answer.status().is_success() {
+        return Ok(());
+    }
+    let failure = xml::failure(answer.status().as_u16(), answer.body());
+    match failure.code.as_deref() {
+        Some("BucketAlreadyOwnedByYou" | "BucketAlreadyExists") => Ok(()),
+        _ => Err(failure),
+    }
+}
+
 /// What an answer says whose body is an object's.
 pub(super) async fn content(answer: Response<Body>) -> Result<Answer, Failure> {
     let (head, body) = answer.into_parts();

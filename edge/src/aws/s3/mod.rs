@@ -57,6 +57,17 @@ impl FetchClient {
         Self { http, signer, clock, entropy, bucket_url: request::bucket_url(settings, bucket) }
     }
 
+    /// Makes the bucket at an emulator, where none can be somebody else's; that there is one is no failure.
+    ///
+    /// # Errors
+    /// [`Failure`] when it is refused, or there is no answer.
+    pub async fn create_bucket(&self) -> Result<(), Failure> {
+        let mut made = request::make_creation(&self.bucket_url, self.signer.region()).map_err(unmade)?;
+        self.signer.sign(&mut made).map_err(unmade)?;
+        let answer = self.http.send(made).await.map_err(unanswered)?;
+        answer::of_creation(&answer)
+    }
+
     async fn attempt(&self, request: &Request) -> Result<Answer, Failure> {
         let signed = self.signed(request)?;
         let operation = &request.operation;

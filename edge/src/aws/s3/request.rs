@@ -45,6 +45,17 @@ pub(super) fn bucket_url(AwsSettings { region, endpoint_url, .. }: &AwsSettings,
     }
 }
 
+/// The request that makes the bucket, in a region other than S3's first one if so.
+pub(super) fn make_creation(bucket_url: &str, region: &str) -> Result<Request<Bytes>, Unmade> {
+    let body = match region {
+        "us-east-1" => String::new(),
+        _ => format!(
+            "<CreateBucketConfiguration><LocationConstraint>{region}</LocationConstraint></CreateBucketConfiguration>"
+        ),
+    };
+    Ok(Request::put(bucket_url).body(Bytes::from(body))?)
+}
+
 /// The request for what is asked.
 pub(super) fn make(
     bucket_url: &str,
