@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Builds the Worker into build/ (index.js and the WebAssembly module), as wrangler.toml asks for.
+# Builds the Worker into edge/build (index.js and the WebAssembly module), as wrangler.toml asks for. Does nothing if it is
+# up to date.
 set -euo pipefail
 
 # shellcheck source=env.sh
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 
 if ! command -v worker-build wasm-bindgen wasm-opt esbuild >/dev/null || ! use_wasm_compiler; then
-    echo 'The tools that build the Worker are missing: run edge/setup.sh once.' >&2
+    echo 'Tools that build the Worker are missing: run edge/setup.sh once.' >&2
     exit 1
 fi
 # worker-build fetches what it is not told of.
@@ -16,5 +17,19 @@ ESBUILD_BIN=$(command -v esbuild)
 export WASM_BINDGEN_BIN WASM_OPT_BIN ESBUILD_BIN
 export CARGO_TARGET_DIR=$target/edge
 
+readonly compiled=$CARGO_TARGET_DIR/$wasm/edge/portico_edge.wasm
+readonly module=$edge/build/index_bg.wasm
+readonly stamp=$edge/build/.of
+
+# What the runtime understands of what a compiler may use.
+readonly features=(mutable-globals sign-ext nontrapping-float-to-int bulk-memory multivalue reference-types
+    exception-handling)
+
 cd "$edge"
-exec worker-build --profile edge "$@"
+cargo build --quiet --locked --package portico-edge --lib --profile edge --target "$wasm"
+if [[ -e $module ]] && cmp -s <(sha256sum <"$compiled") "$stamp"; then exit; fi
+rm -f "$stamp"
+worker-build --profile edge --no-opt -- --locked
+wasm-opt "$module" -o "$module.small" -Oz --strip-debug --strip-producers "${features[@]/#/--enable-}"
+mv "$module.small" "$module"
+sha256sum <"$compiled" >"$stamp"

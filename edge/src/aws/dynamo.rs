@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::future::{Either, select};
 use http::header::{CONTENT_TYPE, HeaderName};
 use http::{Request, Uri};
 use portico_core::config::aws::{AwsCredentials, AwsSettings};
@@ -16,11 +17,15 @@ use super::sign::Signer;
 
 static TARGET: HeaderName = HeaderName::from_static("x-amz-target");
 
+/// The longest that one attempt may take, in milliseconds.
+const ATTEMPT_MS: u64 = 5_000;
+
 /// Sends each request of the store as one signed HTTP request.
 #[derive(Debug)]
 pub struct FetchClient {
     http: Arc<dyn HttpClient>,
     signer: Signer,
+    clock: Arc<dyn Clock>,
     endpoint: String,
 }
 
@@ -38,8 +43,8 @@ impl FetchClient {
             Some(url) => format!("{url}/"),
             None => format!("https://dynamodb.{region}.amazonaws.com/"),
         };
-        let signer = Signer::new(key, "dynamodb", region.clone(), clock);
-        Self { http, signer, endpoint }
+        let signer = Signer::new(key, "dynamodb", region.clone(), Arc::clone(&clock));
+        Self { http, signer, clock, endpoint }
     }
 
     fn http_request(&self, request: &request::Request) -> Result<Request<Bytes>, Failure> {
@@ -58,7 +63,11 @@ impl FetchClient {
 #[async_trait]
 impl DynamoClient for FetchClient {
     async fn send(&self, request: &request::Request) -> Result<Answer, Failure> {
-        let sent = self.http.send(self.http_request(request)?).await;
+        let sent = self.http.send(self.http_request(request)?);
+        let sent = match select(sent, self.clock.sleep(ATTEMPT_MS)).await {
+            Either::Left((sent, _)) => sent,
+            Either::Right(((), _)) => return Err(Failure::unanswered("no answer in time", true)),
+        };
         let answer = sent.map_err(|error| Failure::unanswered(error.to_string(), true).caused_by(error))?;
         json::decode(request, answer.status().as_u16(), answer.body())
     }

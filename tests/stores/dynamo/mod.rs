@@ -1,4 +1,4 @@
-//! DynamoDB by Amazon's SDK, against the emulator, which checks every signature.
+//! DynamoDB by Amazon's SDK and by signed HTTP requests, against the emulator, which checks every signature.
 
 mod faults;
 mod program;
@@ -10,16 +10,20 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::future::BoxFuture;
 use portico::aws::connect;
+use portico::clock::SystemClock;
 use portico::entropy::SystemEntropy;
 use portico::env::AwsSettings;
+use portico::http_client::HyperClient;
 use portico::store::dynamo::SdkClient;
 use portico_core::conformance::store::Harness;
+use portico_core::dynamo::client::DynamoClient;
 use portico_core::dynamo::names::TableNames;
 use portico_core::dynamo::retry::Sender;
 use portico_core::dynamo::store::DynamoStore;
 use portico_core::memory::clock::ManualClock;
 use portico_core::ports::clock::Clock;
 use portico_core::time::Timestamp;
+use portico_edge::aws::dynamo::FetchClient;
 use portico_tests::emulators::Emulators;
 
 /// Shows what it is told to, but really sleeps.
@@ -58,27 +62,56 @@ fn tomorrow() -> Arc<ManualClock> {
     Arc::new(ManualClock::at(Timestamp::from_millis(tomorrow * 1000)))
 }
 
+/// What sends requests to DynamoDB.
+#[derive(Clone, Copy, Debug)]
+enum Adapter {
+    /// Amazon's SDK, as natively.
+    Sdk,
+    /// Signed HTTP requests, as on the edge.
+    Fetch,
+}
+
+impl Adapter {
+    const EACH: [Self; 2] = [Self::Sdk, Self::Fetch];
+
+    async fn client(self, settings: &AwsSettings) -> Arc<dyn DynamoClient> {
+        match self {
+            Self::Sdk => Arc::new(SdkClient::new(&connect(settings).await)),
+            Self::Fetch => {
+                let key = settings.credentials.as_ref().expect("credentials");
+                let http = Arc::new(HyperClient::default());
+                Arc::new(FetchClient::new(settings, key, http, Arc::new(SystemClock)))
+            }
+        }
+    }
+}
+
 /// A client of its own, its clock, and the names of its tables.
 struct Account {
-    client: Arc<SdkClient>,
+    client: Arc<dyn DynamoClient>,
     clock: Arc<dyn Clock>,
     names: TableNames,
 }
 
 impl Account {
-    async fn of(settings: &AwsSettings, clock: Arc<dyn Clock>) -> Self {
+    async fn by(adapter: Adapter, settings: &AwsSettings, clock: Arc<dyn Clock>) -> Self {
         let names = TableNames::from_fn(|table| Some(format!("Test_{}", table.name)));
-        Self { client: Arc::new(SdkClient::new(&connect(settings).await)), clock, names }
+        Self { client: adapter.client(settings).await, clock, names }
     }
 
     /// Waits like the real one.
     async fn patient(emulators: &Emulators) -> Self {
-        Self::of(&emulators.settings(), Arc::new(SleepingClock(tomorrow()))).await
+        Self::patient_by(Adapter::Sdk, emulators).await
+    }
+
+    /// The same, by either adapter.
+    async fn patient_by(adapter: Adapter, emulators: &Emulators) -> Self {
+        Self::by(adapter, &emulators.settings(), Arc::new(SleepingClock(tomorrow()))).await
     }
 
     /// Does not wait.
-    async fn restless(emulators: &Emulators) -> Self {
-        Self::of(&emulators.settings(), Arc::new(RestlessClock(tomorrow()))).await
+    async fn restless_by(adapter: Adapter, emulators: &Emulators) -> Self {
+        Self::by(adapter, &emulators.settings(), Arc::new(RestlessClock(tomorrow()))).await
     }
 
     fn store(&self) -> DynamoStore {
@@ -100,12 +133,29 @@ impl Account {
 mod kit {
     use super::*;
 
-    async fn new() -> Harness {
+    async fn new(adapter: Adapter) -> Harness {
         let (emulators, clock) = (Emulators::start(), tomorrow());
-        let account = Account::of(&emulators.settings(), Arc::new(SleepingClock(Arc::clone(&clock)))).await;
+        let sleeping = Arc::new(SleepingClock(Arc::clone(&clock)));
+        let account = Account::by(adapter, &emulators.settings(), sleeping).await;
         let store = account.prepared_store().await;
         Harness::new(Arc::new(store), clock).keeping(emulators)
     }
 
-    portico_core::store_conformance!(attribute = [tokio::test(flavor = "multi_thread")], new = new);
+    mod sdk {
+        use super::*;
+
+        portico_core::store_conformance!(
+            attribute = [tokio::test(flavor = "multi_thread")],
+            new = || new(Adapter::Sdk)
+        );
+    }
+
+    mod fetch {
+        use super::*;
+
+        portico_core::store_conformance!(
+            attribute = [tokio::test(flavor = "multi_thread")],
+            new = || new(Adapter::Fetch)
+        );
+    }
 }

@@ -4,7 +4,6 @@ use std::process::Stdio;
 
 use bytes::Bytes;
 use http::Request;
-use portico_core::dynamo::client::DynamoClient;
 use portico_core::dynamo::names::TableNames;
 use portico_core::dynamo::request::{CreateTable, Request as Ask};
 use portico_core::dynamo::tables::creation;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use portico_core::dynamo::client::{Answer, DynamoClient};
+use portico_core::dynamo::client::Answer;
 use portico_core::dynamo::mismatch::{Mismatch, Remedy};
 use portico_core::dynamo::request::{CreateTable, Request, TableName};
 use portico_core::dynamo::tables::{creation, expiry};
