@@ -15,7 +15,7 @@ WASM_BINDGEN_BIN=$(command -v wasm-bindgen)
 WASM_OPT_BIN=$(command -v wasm-opt)
 ESBUILD_BIN=$(command -v esbuild)
 export WASM_BINDGEN_BIN WASM_OPT_BIN ESBUILD_BIN
-export CARGO_TARGET_DIR=$target/edge
+export CARGO_TARGET_DIR=$target_dir/edge
 
 readonly compiled=$CARGO_TARGET_DIR/$wasm/edge/portico_edge.wasm
 readonly module=$edge/build/index_bg.wasm

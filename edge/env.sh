@@ -5,9 +5,9 @@ root=$(dirname "$edge")
 command -v cargo >/dev/null || PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin
 metadata=$(cd "$root" && cargo metadata --format-version 1 --no-deps) || exit 1
 # The target directory, whether CARGO_TARGET_DIR or a configuration file names it.
-target=$(sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p' <<<"$metadata")
-readonly edge root target
-readonly tools=$target/tools/edge
+target_dir=$(sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p' <<<"$metadata")
+readonly edge root target_dir
+readonly tools=$target_dir/tools/edge
 readonly wasm=wasm32-unknown-unknown
 
 # A version as Cargo.lock has it: tools and libraries of these two must be the same.

@@ -66,6 +66,7 @@ use crate::auth::keys::{ServerKeys, SigningKeys};
 use crate::config::Settings;
 use crate::error::Error;
 use crate::http::body::Body;
+use crate::http::request_id;
 use crate::http::router::{self, Router};
 use crate::ports::Ports;
 use crate::ports::entropy::EntropyError;
@@ -140,8 +141,7 @@ impl App {
 
     /// A new ULID: sorts by creation, and cannot be guessed.
     pub(crate) fn new_id(&self) -> Result<String, EntropyError> {
-        let millis = u64::try_from(self.now().as_millis()).unwrap_or(0);
-        Ok(ulid::Ulid::from_parts(millis, u128::from_be_bytes(self.random()?)).to_string())
+        request_id::new_ulid(&*self.ports.clock, &*self.ports.entropy)
     }
 
     /// Random bytes.

@@ -16,5 +16,6 @@ pub mod range;
 pub mod reply;
 pub mod representation;
 pub mod request;
+pub mod request_id;
 pub mod router;
 pub mod routes;

@@ -11,6 +11,7 @@ use super::client_addr::source_key;
 use super::cors;
 use super::reply::{self, Reply};
 use super::request::Request;
+use super::request_id;
 use super::routes::{ROUTES, Route};
 use crate::App;
 use crate::auth::access;
@@ -27,7 +28,6 @@ pub const MAX_HEADER_BYTES: usize = 32 * 1024;
 /// What each header costs besides its name and value (RFC 9113, section 6.5.2).
 const HEADER_OVERHEAD: usize = 32;
 
-static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 static RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 static RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
@@ -73,7 +73,7 @@ impl Router {
 
 /// Answers a request. Never fails: every failure is an answer.
 pub(crate) async fn handle(app: &Arc<App>, request: http::Request<Body>) -> Reply {
-    let id = request_id(app, request.headers());
+    let id = request_id::of(request.headers(), &*app.ports.clock, &*app.ports.entropy);
     let origin = request.headers().get(header::ORIGIN).cloned();
     let head = request.method() == Method::HEAD;
     let mut limits = HeaderMap::new();
@@ -121,7 +121,11 @@ async fn dispatch(
     idempotency::answer(app, route, target, request).await
 }
 
-fn refuse_too_long<B>(request: &http::Request<B>) -> Result<(), Error> {
+/// Refuses a request with more headers, or a longer target, than any client needs.
+///
+/// # Errors
+/// 431, 414.
+pub fn refuse_too_long<B>(request: &http::Request<B>) -> Result<(), Error> {
     if request.headers().iter().map(header_bytes).sum::<usize>() > MAX_HEADER_BYTES {
         return Err(Error::new(
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -183,22 +187,10 @@ async fn limit(app: &Arc<App>, client: &Client, headers: &mut HeaderMap) -> Resu
     Err(Error::too_many("rate_limited", "too many requests from your address: slow down", reset_seconds))
 }
 
-/// The caller's id for the request if it is 1 to 128 visible ASCII characters, else a new one.
-fn request_id(app: &App, headers: &HeaderMap) -> String {
-    headers
-        .get(&REQUEST_ID)
-        .map(HeaderValue::as_bytes)
-        .filter(|id| (1..=128).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic))
-        .and_then(|id| String::from_utf8(id.to_vec()).ok())
-        .unwrap_or_else(|| app.new_id().unwrap_or_default())
-}
-
 /// The headers of every answer.
 fn finish(app: &App, reply: &mut Reply, id: &str, origin: Option<&HeaderValue>) {
     let headers = reply.headers_mut();
-    if let Ok(id) = HeaderValue::from_str(id) {
-        headers.insert(REQUEST_ID.clone(), id);
-    }
+    request_id::set(headers, id);
     reply::protect(headers);
     cors::allow(&app.settings.allowed_origins, origin, headers);
 }

@@ -2,14 +2,14 @@
 
 use std::sync::{Arc, OnceLock};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use http::{HeaderMap, Response};
 use portico_core::App;
 use portico_core::auth::keys::ServerKeys;
 use portico_core::config::{ConfigError, Environment, Vars};
 use portico_core::dynamo::store::DynamoStore;
 use portico_core::error::Error;
 use portico_core::http::body::Body;
-use portico_core::http::reply;
+use portico_core::http::request_id;
 use portico_core::memory::hasher::InlineHasher;
 use portico_core::ports::Ports;
 use portico_core::ports::background::Background;
@@ -33,8 +33,6 @@ use super::signer::WebCryptoSigner;
 use crate::aws;
 use crate::env::Config;
 use crate::mail::HttpMailer;
-
-static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Rounds of the outbox that one cron trigger goes at most; each looks at up to 25 entries of each shard.
 const ROUNDS: usize = 20;
@@ -183,7 +181,7 @@ pub(super) async fn drain(app: Arc<App>) {
 impl Refusal {
     /// 503, naming the variables but not their values.
     pub(super) fn answer(self, request: &HeaderMap) -> Response<Body> {
-        let id = request.get(&REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
+        let id = request_id::of(request, &EventClock, &CryptoEntropy);
         let error = match self {
             Self::Config(error) => {
                 let names: Vec<&str> = error.problems.iter().map(|problem| problem.variable).collect();
@@ -192,12 +190,7 @@ impl Refusal {
             }
             Self::NotReady(error) => error,
         };
-        let mut answer = reply::problem(&error, id);
-        if let Ok(id) = HeaderValue::from_str(id) {
-            answer.headers_mut().insert(REQUEST_ID.clone(), id);
-        }
-        reply::protect(answer.headers_mut());
-        answer
+        request_id::refuse(&error, &id)
     }
 
     /// For events that are not answered.

@@ -9,13 +9,15 @@ use portico_core::error::Error;
 use portico_core::http::body::Body;
 use portico_core::http::reply::{self, Reply};
 use portico_core::http::request::read_json;
+use portico_core::http::request_id;
+use portico_core::http::router::refuse_too_long;
 use serde::Serialize;
 
 use super::Relay;
 use super::message::Submission;
 use super::outbox::{self, Novelty};
 use crate::server::Handler;
-use crate::server::service::{REQUEST_ID, request_id};
+use crate::server::service;
 
 /// Where messages are posted.
 pub const MESSAGES: &str = "/messages";
@@ -36,19 +38,20 @@ struct Accepted<'a> {
 
 impl Handler for Relay {
     async fn answer(self: &Arc<Self>, request: Request<Body>) -> Response<Body> {
-        let id = request_id(request.headers().get(&REQUEST_ID));
+        let id = service::request_id(request.headers());
         let head = request.method() == Method::HEAD;
         let mut reply = match dispatch(self, request).await {
             Ok(reply) => reply,
             Err(error) => refuse(&error, &id),
         };
-        reply.headers_mut().insert(REQUEST_ID.clone(), id);
+        request_id::set(reply.headers_mut(), &id);
         reply::protect(reply.headers_mut());
         if head { reply::without_body(reply) } else { reply }
     }
 }
 
 async fn dispatch(relay: &Arc<Relay>, request: Request<Body>) -> Result<Reply, Error> {
+    refuse_too_long(&request)?;
     let (parts, body) = request.into_parts();
     match parts.uri.path() {
         MESSAGES => {
@@ -106,8 +109,7 @@ fn authorize(relay: &Relay, headers: &HeaderMap) -> Result<(), Error> {
     Err(Error::invalid_token("invalid_token", "this is not the relay's token: compare MAIL_RELAY_TOKEN"))
 }
 
-fn refuse(error: &Error, id: &HeaderValue) -> Reply {
-    let id = id.to_str().unwrap_or_default();
+fn refuse(error: &Error, id: &str) -> Reply {
     if error.status.is_server_error() {
         let source = error.source.as_ref().map(tracing::field::display);
         tracing::error!(request_id = id, code = error.code, source, "a request failed");

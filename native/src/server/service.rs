@@ -13,13 +13,14 @@ use portico_core::App;
 use portico_core::error::Error;
 use portico_core::http::body::Body;
 use portico_core::http::client_addr::{self, ClientAddr};
-use portico_core::http::reply;
+use portico_core::http::request_id::{self, REQUEST_ID};
 
 use super::body::{self, Lateness};
+use crate::clock::SystemClock;
 use crate::dev::DevOutbox;
+use crate::entropy::SystemEntropy;
 
-pub(crate) static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(crate) static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// What answers the requests of a server, as the host prepared them.
 pub trait Handler: Send + Sync + 'static {
@@ -123,11 +124,7 @@ fn refuse(
     code: &'static str,
     detail: &'static str,
 ) -> Response<Body> {
-    let id = request_id(request.get(&REQUEST_ID));
-    let mut response = reply::problem(&Error::new(status, code, detail), id.to_str().unwrap_or_default());
-    response.headers_mut().insert(REQUEST_ID.clone(), id);
-    reply::protect(response.headers_mut());
-    response
+    request_id::refuse(&Error::new(status, code, detail), &request_id(request))
 }
 
 /// 408, after which nothing more is read from the connection (RFC 9110, section 15.5.9).
@@ -143,27 +140,12 @@ fn too_slow(id: Option<HeaderValue>) -> Response<Body> {
 }
 
 fn identify(response: &mut Response<Body>, request: &HeaderMap) {
-    response.headers_mut().insert(REQUEST_ID.clone(), request_id(request.get(&REQUEST_ID)));
+    request_id::set(response.headers_mut(), &request_id(request));
 }
 
-/// The caller's id by the contract's rule, else a new one.
-pub(crate) fn request_id(given: Option<&HeaderValue>) -> HeaderValue {
-    let fits =
-        |id: &&HeaderValue| (1..=128).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic);
-    match given.filter(fits) {
-        Some(id) => id.clone(),
-        None => new_id().parse().unwrap_or_else(|_| HeaderValue::from_static("0")),
-    }
-}
-
-fn new_id() -> String {
-    let mut bytes = [0; 10];
-    // An id without randomness is merely less unique.
-    let _filled = getrandom::fill(&mut bytes);
-    let millis =
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |t| t.as_millis());
-    let random = bytes.iter().fold(0, |number, byte| number << 8 | u128::from(*byte));
-    ulid::Ulid::from(millis << 80 | random).to_string()
+/// The caller's id, else a new one.
+pub(crate) fn request_id(request: &HeaderMap) -> String {
+    request_id::of(request, &SystemClock, &SystemEntropy)
 }
 
 /// One line of the log and one observation for each request. The query stays out: it may hold what must not be kept.
