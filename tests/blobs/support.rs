@@ -10,7 +10,6 @@ use portico::background::TokioBackground;
 use portico::blobs::s3::SdkClient;
 use portico::clock::SystemClock;
 use portico::entropy::SystemEntropy;
-use portico::http_client::HyperClient;
 use portico_core::config::aws::AwsSettings;
 use portico_core::http::body::{Body, BodyError};
 use portico_core::ports::blobs::{BlobKey, Blobs, PutTerms};
@@ -21,7 +20,7 @@ use portico_edge::aws::s3::FetchClient;
 use tempfile::TempDir;
 use tokio::runtime::Handle;
 
-use portico_tests::emulators::{Emulators, config};
+use portico_tests::emulators::{Emulators, account, config};
 
 pub const MIB: usize = 1024 * 1024;
 
@@ -47,14 +46,9 @@ impl Adapter {
 
     /// The same, with a key and at a time of one's own.
     pub fn blobs_with(self, settings: &AwsSettings, bucket: &str, clock: Arc<dyn Clock>) -> S3Blobs {
-        let key = settings.credentials.as_ref().unwrap();
         let client: Arc<dyn S3Client> = match self {
             Self::Sdk => Arc::new(sdk_client(&config(settings), bucket)),
-            Self::Fetch => {
-                let http = Arc::new(HyperClient::default());
-                let entropy = Arc::new(SystemEntropy);
-                Arc::new(FetchClient::new(settings, key, bucket, http, clock.clone(), entropy))
-            }
+            Self::Fetch => Arc::new(FetchClient::new(account(settings, clock.clone()), bucket)),
         };
         blobs_at(client, clock)
     }

@@ -4,8 +4,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use portico::clock::SystemClock;
-use portico::entropy::SystemEntropy;
-use portico::http_client::HyperClient;
 use portico::sms::sns::SdkClient;
 use portico_core::config::aws::AwsSettings;
 use portico_core::ports::sms::{Sms, SmsSender};
@@ -13,7 +11,7 @@ use portico_core::sns::{SnsClient, SnsSms};
 use portico_edge::aws::sns::FetchClient;
 use serde_json::{Value, json};
 
-use portico_tests::emulators::{Emulators, config};
+use portico_tests::emulators::{Emulators, account, config};
 
 const NUMBER: &str = "+15005550006";
 
@@ -39,11 +37,7 @@ impl Adapter {
         let clock = Arc::new(SystemClock);
         let client: Arc<dyn SnsClient> = match self {
             Self::Sdk => Arc::new(SdkClient::new(&config(settings), settings.sns_region.clone())),
-            Self::Fetch => {
-                let (http, entropy) = (Arc::new(HyperClient::default()), Arc::new(SystemEntropy));
-                let key = settings.credentials.as_ref().unwrap();
-                Arc::new(FetchClient::new(settings, key, http, clock.clone(), entropy))
-            }
+            Self::Fetch => Arc::new(FetchClient::new(account(settings, clock.clone()))),
         };
         SnsSms::new(client, clock, sender_id.map(str::to_owned))
     }

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -14,8 +14,12 @@ use http::{Method, Request};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
+use portico::entropy::SystemEntropy;
 use portico::env::{AwsCredentials, AwsSettings};
+use portico::http_client::HyperClient;
+use portico_core::ports::clock::Clock;
 use portico_core::secret::Secret;
+use portico_edge::aws::account::Account;
 use serde_json::Value;
 
 use crate::client::Answer;
@@ -197,6 +201,21 @@ pub fn config(settings: &AwsSettings) -> SdkConfig {
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .http_client(aws_smithy_http_client::Builder::new().build_http())
         .build()
+}
+
+/// What signs and sends requests as the edge does, with native's HTTP client.
+///
+/// # Panics
+/// When the settings hold no credentials.
+#[must_use]
+pub fn account(settings: &AwsSettings, clock: Arc<dyn Clock>) -> Account {
+    Account {
+        key: settings.credentials.clone().expect("credentials"),
+        settings: settings.clone(),
+        http: Arc::new(HyperClient::default()),
+        clock,
+        entropy: Arc::new(SystemEntropy),
+    }
 }
 
 /// Sends a request as anybody could, to wherever its URL leads.

@@ -1,18 +1,14 @@
 //! DynamoDB's JSON protocol over HTTP.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::future::{Either, select};
 use http::header::{CONTENT_TYPE, HeaderName};
 use http::{Request, Uri};
-use portico_core::config::aws::{AwsCredentials, AwsSettings};
 use portico_core::dynamo::client::{Answer, DynamoClient, Failure};
 use portico_core::dynamo::{json, request};
-use portico_core::ports::clock::Clock;
-use portico_core::ports::http_client::HttpClient;
 
+use super::account::Account;
 use super::sign::Signer;
 
 static TARGET: HeaderName = HeaderName::from_static("x-amz-target");
@@ -23,28 +19,18 @@ const ATTEMPT_MS: u64 = 5_000;
 /// Sends each request of the store as one signed HTTP request.
 #[derive(Debug)]
 pub struct FetchClient {
-    http: Arc<dyn HttpClient>,
+    account: Account,
     signer: Signer,
-    clock: Arc<dyn Clock>,
     endpoint: String,
 }
 
 impl FetchClient {
     /// A client of the settings' region, or of the emulator that they name.
     #[must_use]
-    pub fn new(
-        settings: &AwsSettings,
-        key: &AwsCredentials,
-        http: Arc<dyn HttpClient>,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
-        let region = &settings.region;
-        let endpoint = match &settings.endpoint_url {
-            Some(url) => format!("{url}/"),
-            None => format!("https://dynamodb.{region}.amazonaws.com/"),
-        };
-        let signer = Signer::new(key, "dynamodb", region.clone(), Arc::clone(&clock));
-        Self { http, signer, clock, endpoint }
+    pub fn new(account: Account) -> Self {
+        let region = &account.settings.region;
+        let (signer, endpoint) = (account.signer("dynamodb", region), account.endpoint("dynamodb", region));
+        Self { account, signer, endpoint }
     }
 
     fn http_request(&self, request: &request::Request) -> Result<Request<Bytes>, Failure> {
@@ -63,8 +49,8 @@ impl FetchClient {
 #[async_trait]
 impl DynamoClient for FetchClient {
     async fn send(&self, request: &request::Request) -> Result<Answer, Failure> {
-        let sent = self.http.send(self.http_request(request)?);
-        let sent = match select(sent, self.clock.sleep(ATTEMPT_MS)).await {
+        let sent = self.account.http.send(self.http_request(request)?);
+        let sent = match select(sent, self.account.clock.sleep(ATTEMPT_MS)).await {
             Either::Left((sent, _)) => sent,
             Either::Right(((), _)) => return Err(Failure::unanswered("no answer in time", true)),
         };

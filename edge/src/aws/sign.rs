@@ -98,12 +98,6 @@ impl Signer {
         settings
     }
 
-    /// The region that requests are signed for.
-    #[must_use]
-    pub fn region(&self) -> &str {
-        &self.region
-    }
-
     fn is_s3(&self) -> bool {
         self.service == "s3"
     }

@@ -1,7 +1,6 @@
 //! SNS's query protocol over HTTP.
 
 use std::error::Error;
-use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -9,12 +8,9 @@ use form_urlencoded::Serializer;
 use http::header::CONTENT_TYPE;
 use portico_core::aws::failure::Failure;
 use portico_core::aws::pacing::Pacing;
-use portico_core::config::aws::{AwsCredentials, AwsSettings};
-use portico_core::ports::clock::Clock;
-use portico_core::ports::entropy::Entropy;
-use portico_core::ports::http_client::HttpClient;
 use portico_core::sns::{Publish, SnsClient};
 
+use super::account::Account;
 use super::sign::Signer;
 use super::xml::{self, Document};
 
@@ -27,35 +23,23 @@ const VERSION: &str = "2010-03-31";
 /// Sends each message as a signed HTTP request.
 #[derive(Debug)]
 pub struct FetchClient {
-    http: Arc<dyn HttpClient>,
+    account: Account,
     signer: Signer,
-    clock: Arc<dyn Clock>,
-    entropy: Arc<dyn Entropy>,
     endpoint: String,
 }
 
 impl FetchClient {
     /// A client of the region that sends SMS, or of the emulator that the settings name.
     #[must_use]
-    pub fn new(
-        settings: &AwsSettings,
-        key: &AwsCredentials,
-        http: Arc<dyn HttpClient>,
-        clock: Arc<dyn Clock>,
-        entropy: Arc<dyn Entropy>,
-    ) -> Self {
-        let region = &settings.sns_region;
-        let endpoint = match &settings.endpoint_url {
-            Some(url) => format!("{}/", url.trim_end_matches('/')),
-            None => format!("https://sns.{region}.amazonaws.com/"),
-        };
-        let signer = Signer::new(key, "sns", region.clone(), Arc::clone(&clock));
-        Self { http, signer, clock, entropy, endpoint }
+    pub fn new(account: Account) -> Self {
+        let region = &account.settings.sns_region;
+        let (signer, endpoint) = (account.signer("sns", region), account.endpoint("sns", region));
+        Self { account, signer, endpoint }
     }
 
     async fn attempt(&self, form: &Bytes) -> Result<(), Failure> {
         let request = self.signed(form.clone())?;
-        let answer = self.http.send(request).await;
+        let answer = self.account.http.send(request).await;
         let answer = answer.map_err(|error| Failure::unanswered(error.to_string()).caused_by(error))?;
         let (status, body) = (answer.status(), answer.body());
         match xml::read(body) {
@@ -79,7 +63,7 @@ impl FetchClient {
 impl SnsClient for FetchClient {
     async fn publish(&self, message: &Publish) -> Result<(), Failure> {
         let form = Bytes::from(form(message));
-        let pacing = Pacing::new(&*self.clock, &*self.entropy, DEADLINE_MS);
+        let pacing = Pacing::new(&*self.account.clock, &*self.account.entropy, DEADLINE_MS);
         pacing.repeat("Publish", || self.attempt(&form)).await
     }
 }

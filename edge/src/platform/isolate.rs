@@ -31,6 +31,7 @@ use super::fetch::FetchHttp;
 use super::limiter::{self, BindingLimiter};
 use super::signer::WebCryptoSigner;
 use crate::aws;
+use crate::aws::account::Account;
 use crate::env::Config;
 use crate::mail::HttpMailer;
 
@@ -93,7 +94,14 @@ fn build(env: &Env) -> Result<Built, ConfigError> {
     let clock: Arc<dyn Clock> = Arc::new(EventClock);
     let entropy: Arc<dyn Entropy> = Arc::new(CryptoEntropy);
     let http: Arc<dyn HttpClient> = Arc::new(FetchHttp);
-    let client = aws::dynamo::FetchClient::new(&config.aws, &config.credentials, http.clone(), clock.clone());
+    let account = Account {
+        settings: config.aws,
+        key: config.credentials,
+        http: http.clone(),
+        clock: clock.clone(),
+        entropy: entropy.clone(),
+    };
+    let client = aws::dynamo::FetchClient::new(account.clone());
     let store =
         Arc::new(DynamoStore::new(Arc::new(client), clock.clone(), entropy.clone(), config.storage.tables));
     let limiter: Arc<dyn Limiter> = match env.rate_limiter(limiter::BINDING) {
@@ -105,15 +113,8 @@ fn build(env: &Env) -> Result<Built, ConfigError> {
         }
     };
     let makes_tables =
-        config.aws.endpoint_url.is_some() && config.settings.environment == Environment::Development;
-    let objects = aws::s3::FetchClient::new(
-        &config.aws,
-        &config.credentials,
-        &config.storage.bucket,
-        http.clone(),
-        clock.clone(),
-        entropy.clone(),
-    );
+        account.settings.endpoint_url.is_some() && config.settings.environment == Environment::Development;
+    let objects = aws::s3::FetchClient::new(account.clone(), &config.storage.bucket);
     let objects = Arc::new(objects);
     let preparation = makes_tables.then(|| Preparation {
         store: store.clone(),
@@ -123,14 +124,8 @@ fn build(env: &Env) -> Result<Built, ConfigError> {
     let background: Arc<dyn Background> = Arc::new(EventBackground);
     let blobs = Arc::new(S3Blobs::new(objects, clock.clone(), entropy.clone(), background.clone()));
     let sms = config.sends_sms.then(|| {
-        let client = aws::sns::FetchClient::new(
-            &config.aws,
-            &config.credentials,
-            http.clone(),
-            clock.clone(),
-            entropy.clone(),
-        );
-        let sender_id = config.aws.sns_sender_id.clone();
+        let sender_id = account.settings.sns_sender_id.clone();
+        let client = aws::sns::FetchClient::new(account.clone());
         Arc::new(SnsSms::new(Arc::new(client), clock.clone(), sender_id)) as Arc<dyn SmsSender>
     });
     let ports = Ports {

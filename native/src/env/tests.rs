@@ -179,7 +179,8 @@ fn every_variable_of_the_table_is_read_and_no_other() {
     assert!(read.is_subset(&listed), "{:?}", read.difference(&listed));
     // The edge's own.
     let elsewhere = ["JWT_PRIVATE_KEY", "JWT_PUBLIC_KEY", "JWT_PREVIOUS_PUBLIC_KEYS", "MAIL_RELAY_URL"];
-    let unread: Vec<_> = listed.difference(&read).filter(|name| !elsewhere.contains(&name.as_str())).collect();
+    let unread: Vec<_> =
+        listed.difference(&read).filter(|name| !elsewhere.contains(&name.as_str())).collect();
     assert_eq!(unread, [""; 0]);
 }
 

@@ -13,7 +13,6 @@ use portico::aws::connect;
 use portico::clock::SystemClock;
 use portico::entropy::SystemEntropy;
 use portico::env::AwsSettings;
-use portico::http_client::HyperClient;
 use portico::store::dynamo::SdkClient;
 use portico_core::conformance::store::Harness;
 use portico_core::dynamo::client::DynamoClient;
@@ -24,7 +23,7 @@ use portico_core::memory::clock::ManualClock;
 use portico_core::ports::clock::Clock;
 use portico_core::time::Timestamp;
 use portico_edge::aws::dynamo::FetchClient;
-use portico_tests::emulators::Emulators;
+use portico_tests::emulators::{Emulators, account};
 
 /// Shows what it is told to, but really sleeps.
 #[derive(Debug)]
@@ -77,11 +76,7 @@ impl Adapter {
     async fn client(self, settings: &AwsSettings) -> Arc<dyn DynamoClient> {
         match self {
             Self::Sdk => Arc::new(SdkClient::new(&connect(settings).await)),
-            Self::Fetch => {
-                let key = settings.credentials.as_ref().expect("credentials");
-                let http = Arc::new(HyperClient::default());
-                Arc::new(FetchClient::new(settings, key, http, Arc::new(SystemClock)))
-            }
+            Self::Fetch => Arc::new(FetchClient::new(account(settings, Arc::new(SystemClock)))),
         }
     }
 }

@@ -9,20 +9,17 @@ mod request;
 mod tests;
 
 use std::error::Error;
-use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use portico_core::aws::failure::Failure;
 use portico_core::aws::pacing::Pacing;
-use portico_core::config::aws::{AwsCredentials, AwsSettings};
 use portico_core::ports::blobs::BlobKey;
-use portico_core::ports::clock::Clock;
-use portico_core::ports::entropy::Entropy;
-use portico_core::ports::http_client::{HttpClient, HttpError};
+use portico_core::ports::http_client::HttpError;
 use portico_core::s3::client::{Answer, S3Client, Signed};
 use portico_core::s3::request::{Operation, Period, Presignable, Request};
 
+use super::account::Account;
 use super::sign::Signer;
 
 /// How long a request without a body is tried, in milliseconds; the last attempt may end later.
@@ -34,10 +31,8 @@ const SLOWEST_BYTES_PER_MS: u64 = 1024;
 /// Sends each request as a signed HTTP request.
 #[derive(Debug)]
 pub struct FetchClient {
-    http: Arc<dyn HttpClient>,
+    account: Account,
     signer: Signer,
-    clock: Arc<dyn Clock>,
-    entropy: Arc<dyn Entropy>,
     /// The bucket's URL, without a slash at its end.
     bucket_url: String,
 }
@@ -45,16 +40,10 @@ pub struct FetchClient {
 impl FetchClient {
     /// A client of a bucket in the settings' region, or at the emulator that they name.
     #[must_use]
-    pub fn new(
-        settings: &AwsSettings,
-        key: &AwsCredentials,
-        bucket: &str,
-        http: Arc<dyn HttpClient>,
-        clock: Arc<dyn Clock>,
-        entropy: Arc<dyn Entropy>,
-    ) -> Self {
-        let signer = Signer::new(key, "s3", settings.region.clone(), Arc::clone(&clock));
-        Self { http, signer, clock, entropy, bucket_url: request::bucket_url(settings, bucket) }
+    pub fn new(account: Account, bucket: &str) -> Self {
+        let signer = account.signer("s3", &account.settings.region);
+        let bucket_url = request::bucket_url(&account.settings, bucket);
+        Self { account, signer, bucket_url }
     }
 
     /// Makes the bucket at an emulator, where none can be somebody else's; that there is one is no failure.
@@ -62,9 +51,10 @@ impl FetchClient {
     /// # Errors
     /// [`Failure`] when it is refused, or there is no answer.
     pub async fn create_bucket(&self) -> Result<(), Failure> {
-        let mut made = request::make_creation(&self.bucket_url, self.signer.region()).map_err(unmade)?;
+        let mut made =
+            request::make_creation(&self.bucket_url, &self.account.settings.region).map_err(unmade)?;
         self.signer.sign(&mut made).map_err(unmade)?;
-        let answer = self.http.send(made).await.map_err(unanswered)?;
+        let answer = self.account.http.send(made).await.map_err(unanswered)?;
         answer::of_creation(&answer)
     }
 
@@ -72,9 +62,9 @@ impl FetchClient {
         let signed = self.signed(request)?;
         let operation = &request.operation;
         if let Operation::GetObject { .. } = operation {
-            return answer::content(self.http.stream(signed).await.map_err(unanswered)?).await;
+            return answer::content(self.account.http.stream(signed).await.map_err(unanswered)?).await;
         }
-        answer::of(operation, &self.http.send(signed).await.map_err(unanswered)?)
+        answer::of(operation, &self.account.http.send(signed).await.map_err(unanswered)?)
     }
 
     fn signed(&self, request: &Request) -> Result<http::Request<Bytes>, Failure> {
@@ -95,7 +85,8 @@ impl S3Client for FetchClient {
             Operation::PutObject { body, .. } | Operation::UploadPart { body, .. } => body.len() as u64,
             _ => 0,
         };
-        let pacing = Pacing::new(&*self.clock, &*self.entropy, DEADLINE_MS + length / SLOWEST_BYTES_PER_MS);
+        let Account { clock, entropy, .. } = &self.account;
+        let pacing = Pacing::new(&**clock, &**entropy, DEADLINE_MS + length / SLOWEST_BYTES_PER_MS);
         pacing.repeat(request.operation.name(), || self.attempt(request)).await
     }
 

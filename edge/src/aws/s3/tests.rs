@@ -1,13 +1,15 @@
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::executor::block_on;
 use futures::future::{self, BoxFuture};
 use http::{HeaderMap, Response};
+use portico_core::config::aws::{AwsCredentials, AwsSettings};
 use portico_core::memory::clock::ManualClock;
 use portico_core::memory::entropy::SeededEntropy;
 use portico_core::memory::http_client::MemoryHttpClient;
 use portico_core::ports::blobs::{ByteRange, PresignedGetAnswer, PresignedPutTerms};
+use portico_core::ports::clock::Clock;
 use portico_core::s3::request::{CompletedPart, Description};
 use portico_core::secret::Secret;
 use portico_core::time::Timestamp;
@@ -61,7 +63,13 @@ fn client(replies: impl IntoIterator<Item = (u16, &'static str, &'static str)>) 
         session_token: token,
     };
     let (clock, entropy) = (Arc::new(RestlessClock::default()), Arc::new(SeededEntropy::new(1)));
-    (FetchClient::new(&settings(None), &key, "files", Arc::new(http), clock, entropy), requests)
+    (
+        FetchClient::new(
+            Account { settings: settings(None), key, http: Arc::new(http), clock, entropy },
+            "files",
+        ),
+        requests,
+    )
 }
 
 /// Status 0 is no answer.

@@ -1,7 +1,8 @@
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use futures::executor::block_on;
 use http::Response;
+use portico_core::config::aws::{AwsCredentials, AwsSettings};
 use portico_core::memory::clock::ManualClock;
 use portico_core::memory::entropy::SeededEntropy;
 use portico_core::memory::http_client::MemoryHttpClient;
@@ -32,7 +33,7 @@ fn client(status: u16, body: &'static str) -> (FetchClient, Requests) {
         session_token: None,
     };
     let (clock, entropy) = (Arc::new(ManualClock::default()), Arc::new(SeededEntropy::new(1)));
-    (FetchClient::new(&settings, &key, Arc::new(http), clock, entropy), requests)
+    (FetchClient::new(Account { settings, key, http: Arc::new(http), clock, entropy }), requests)
 }
 
 fn message() -> Publish {
