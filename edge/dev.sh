@@ -1,17 +1,19 @@
 #!/usr/bin/env bash
 # Runs the Worker here under `wrangler dev`, on http://localhost:8787 unless told otherwise, until Ctrl-C.
 #
-# Everything is kept at AWS_ENDPOINT_URL (http://localhost:4566): by LocalStack or any emulator that answers there, or else
-# by those in tests/emulators, which this starts and ends. Settings are in .dev.vars, which this makes if there is none.
-# All arguments go to wrangler.
+# Settings are in .dev.vars, which this makes if there is none. Everything is kept at its AWS_ENDPOINT_URL (that of the
+# environment, or http://localhost:4566): by LocalStack or any emulator that answers there, or else by those in
+# tests/emulators, which this starts and ends. All arguments go to wrangler.
 set -euo pipefail
 
 # shellcheck source=env.sh
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 cd "$root"
 
-readonly endpoint=${AWS_ENDPOINT_URL:-http://localhost:4566}
 readonly settings=.dev.vars
+endpoint=
+[[ ! -e $settings ]] || endpoint=$(sed -n 's/^AWS_ENDPOINT_URL=//p' "$settings")
+readonly endpoint=${endpoint:-${AWS_ENDPOINT_URL:-http://localhost:4566}}
 
 # A new key each time would end every session.
 make_settings() {
