@@ -11,7 +11,10 @@ use http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue};
 use http::{Request, Response};
 use portico_core::http::body::{Body, BodyError};
 use portico_core::http::client_addr::ClientAddr;
+use wasm_bindgen_futures::JsFuture;
+use worker::js_sys::Uint8Array;
 use worker::send::SendWrapper;
+use worker::web_sys;
 use worker::{ByteStream, Error, FixedLengthStream, Headers, ResponseBuilder, Result};
 
 /// Bodies up to this length are read at once, before anything is known of the request.
@@ -21,33 +24,34 @@ const AT_ONCE_BYTES: u64 = 64 * 1024;
 const CLIENT: &str = "cf-connecting-ip";
 
 /// A request as core takes it.
-pub(super) async fn receive(mut request: worker::Request) -> Result<Request<Body>> {
-    let headers = read_headers(request.headers());
+pub(super) async fn receive(request: web_sys::Request) -> Result<Request<Body>> {
+    let headers = read_headers(&Headers(request.headers()));
     let client = headers.get(CLIENT).and_then(|value| value.to_str().ok()?.trim().parse().ok());
     let mut made = Request::builder()
-        .method(request.inner().method().as_str())
-        .uri(request.inner().url())
+        .method(request.method().as_str())
+        .uri(request.url())
         .extension(ClientAddr(client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))))
         .body(Body::empty())
         .map_err(|error| Error::RustError(error.to_string()))?;
     let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     *made.headers_mut() = headers;
     add_host(&mut made);
-    *made.body_mut() = read_body(&mut request, length).await?;
+    *made.body_mut() = read_body(&request, length).await?;
     Ok(made)
 }
 
-async fn read_body(request: &mut worker::Request, length: Option<u64>) -> Result<Body> {
-    if request.inner().body().is_none() {
-        return Ok(Body::empty());
+async fn read_body(request: &web_sys::Request, length: Option<u64>) -> Result<Body> {
+    let Some(body) = request.body() else { return Ok(Body::empty()) };
+    if length.is_none_or(|length| length > AT_ONCE_BYTES) {
+        return Ok(Body::stream(pieces(ByteStream::from(body))));
     }
-    if length.is_some_and(|length| length <= AT_ONCE_BYTES) {
-        return Ok(match request.bytes().await {
-            Ok(bytes) => Body::from(bytes),
-            Err(error) => Body::stream(futures::stream::iter([Err(BodyError::new(error.to_string()))])),
-        });
-    }
-    Ok(Body::stream(pieces(request.stream()?)))
+    Ok(match JsFuture::from(request.array_buffer()?).await {
+        Ok(whole) => Body::from(Uint8Array::new(&whole).to_vec()),
+        Err(error) => {
+            let broken = BodyError::new(Error::from(error).to_string());
+            Body::stream(futures::stream::iter([Err(broken)]))
+        }
+    })
 }
 
 /// Bytes to come, as core takes them.

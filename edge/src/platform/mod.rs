@@ -13,7 +13,7 @@ mod log;
 mod signer;
 
 use portico_core::http::body::Body;
-use worker::{Context, Env, Request, Response, Result, ScheduleContext, ScheduledEvent, event};
+use worker::{Context, Env, Response, Result, ScheduleContext, ScheduledEvent, event, web_sys};
 
 #[event(start)]
 fn start() {
@@ -22,7 +22,7 @@ fn start() {
 
 /// Answers a request. Never fails: every failure is an answer.
 #[event(fetch)]
-async fn fetch(request: Request, env: Env, context: Context) -> Result<Response> {
+async fn fetch(request: web_sys::Request, env: Env, context: Context) -> Result<Response> {
     let request = exchange::receive(request).await?;
     let isolate = match isolate::get(&env).await {
         Ok(isolate) => isolate,
