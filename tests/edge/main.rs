@@ -2,5 +2,7 @@
 //! it does with wrong variables, how bodies cross the runtime, where mail goes, what it logs, and clients that hang up.
 
 mod accounts;
+mod bodies;
+mod configuration;
 mod files;
 mod support;
