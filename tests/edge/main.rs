@@ -5,4 +5,5 @@ mod accounts;
 mod bodies;
 mod configuration;
 mod files;
+mod mail;
 mod support;
