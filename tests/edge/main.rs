@@ -5,5 +5,6 @@ mod accounts;
 mod bodies;
 mod configuration;
 mod files;
+mod log;
 mod mail;
 mod support;
