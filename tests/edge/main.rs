@@ -5,6 +5,7 @@ mod accounts;
 mod bodies;
 mod configuration;
 mod files;
+mod hang_up;
 mod log;
 mod mail;
 mod support;
