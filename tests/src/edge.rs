@@ -28,6 +28,9 @@ const RELAY_TOKEN: &str = "a token of thirty-two characters";
 /// Names the folder of a built Worker, instead of building one.
 const WORKER: &str = "PORTICO_WORKER";
 
+/// The file that takes the runtime's outputs.
+const LOG: &str = "log";
+
 /// By which the platform names the client.
 static CLIENT: HeaderName = HeaderName::from_static("cf-connecting-ip");
 
@@ -35,7 +38,7 @@ static CLIENT: HeaderName = HeaderName::from_static("cf-connecting-ip");
 pub struct EdgeHost {
     port: u16,
     emulators: Arc<Emulators>,
-    _dir: TempDir,
+    dir: TempDir,
     _child: Child,
 }
 
@@ -67,13 +70,29 @@ impl EdgeHost {
         write_config(dir.path(), port, &variables);
         let child = runtime(dir.path()).await;
         await_port(port).await;
-        Self { port, emulators: emulators.clone(), _dir: dir, _child: child }
+        Self { port, emulators: emulators.clone(), dir, _child: child }
     }
 
     /// What it keeps everything in.
     #[must_use]
     pub fn emulators(&self) -> &Arc<Emulators> {
         &self.emulators
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What it and the runtime wrote to their outputs so far.
+    ///
+    /// # Panics
+    /// When that cannot be read.
+    #[must_use]
+    pub fn log(&self) -> String {
+        let bytes = std::fs::read(self.dir.path().join(LOG)).expect("a log file");
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 
     async fn mails(&self) -> Vec<Message> {
@@ -137,6 +156,15 @@ impl Host for EdgeHost {
     }
 }
 
+impl Drop for EdgeHost {
+    /// Shows the log of a test that fails.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the Worker on port {} logged:\n{}", self.port, self.log());
+        }
+    }
+}
+
 impl fmt::Debug for EdgeHost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "EdgeHost on port {}", self.port)
@@ -180,7 +208,7 @@ const portico :Workerd.Worker = (
 
 /// Starts the runtime.
 async fn runtime(dir: &Path) -> Child {
-    let log = std::fs::File::create(dir.join("log")).expect("a file");
+    let log = std::fs::File::create(dir.join(LOG)).expect("a file");
     Command::new(edge().join("node_modules/.bin/workerd"))
         .args(["serve", "config.capnp"])
         .current_dir(dir)

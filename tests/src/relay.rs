@@ -104,6 +104,12 @@ impl RelayHost {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    /// Where it takes messages.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/messages", self.port)
+    }
+
     /// The folder in which messages wait.
     #[must_use]
     pub fn messages_dir(&self) -> PathBuf {
@@ -120,7 +126,7 @@ impl RelayHost {
     /// # Panics
     /// When there is no whole answer.
     pub async fn post_as(&self, token: &str, message: &Value) -> Answer {
-        let request = Request::post(format!("http://127.0.0.1:{}/messages", self.port))
+        let request = Request::post(self.url())
             .header("authorization", format!("Bearer {token}"))
             .header("content-type", "application/json")
             .header("idempotency-key", message["message_id"].as_str().unwrap_or_default())
