@@ -92,3 +92,18 @@ async fn variables_are_read_before_anything_is_asked_of_aws() {
     let calls = host.emulators().tell("/_calls").await;
     assert_eq!(calls["counts"], json!({}), "{calls}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_has_an_id_like_any_answer() {
+    let host = misconfigured().await;
+    for given in [None, Some("a b".to_owned()), Some("x".repeat(200))] {
+        let mut request = Request::get("/v1/health-check/ping");
+        if let Some(id) = &given {
+            request = request.header("x-request-id", id);
+        }
+        let answer = ask(&host, request).await;
+        let id = answer.header("x-request-id").unwrap_or_default().to_owned();
+        assert_eq!(id.len(), 26, "a ULID instead of {given:?}: {id:?}");
+        assert_eq!(answer.json()["request_id"], id.as_str());
+    }
+}

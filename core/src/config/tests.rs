@@ -105,7 +105,7 @@ fn every_problem_is_reported_and_no_secret_shown() {
     let wrong = [
         ("APP_ENV", "prod"),
         ("STORAGE_BACKEND", "mysql"),
-        ("PUBLIC_URL", "api.example.com"),
+        ("PUBLIC_URL", "https://me:canary-password@api.example.com"),
         ("JWT_EXPIRY_DAYS", "0"),
         ("SESSION_CACHE_SECONDS", "x"),
         ("TOKEN_SECRET", "canary-secret"),

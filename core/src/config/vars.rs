@@ -152,7 +152,8 @@ impl<'a> Vars<'a> {
 }
 
 fn refusal(variable: &Variable, value: &str, expected: &str) -> String {
-    if variable.secret {
+    // An address may hold a password before its host (RFC 3986, section 3.2.1).
+    if variable.secret || value.contains("://") && value.contains('@') {
         return format!("expected {expected}");
     }
     format!("`{}` is not usable: expected {expected}", value.escape_debug())

@@ -105,10 +105,14 @@ pub fn protect(headers: &mut HeaderMap) {
     }
 }
 
-/// The answer to HEAD: what GET would have answered, but for the body (RFC 9110, section 9.3.2).
+/// The answer to HEAD: what GET would have answered, but for the body (RFC 9110, section 9.3.2). Answers that never have
+/// one tell no length of it (section 8.6).
 #[must_use]
 pub fn without_body(mut reply: Reply) -> Reply {
     let body = std::mem::take(reply.body_mut());
+    if matches!(reply.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+        return reply;
+    }
     if let Some(length) = http_body::Body::size_hint(&body).exact() {
         reply.headers_mut().entry(header::CONTENT_LENGTH).or_insert_with(|| length.into());
     }

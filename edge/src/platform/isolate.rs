@@ -164,6 +164,17 @@ impl Preparation {
     }
 }
 
+/// The caller's id, else a new one.
+pub(super) fn request_id(headers: &HeaderMap) -> String {
+    request_id::of(headers, &EventClock, &CryptoEntropy)
+}
+
+/// The answer when the runtime ended the work before there was one.
+pub(super) fn cut_off(id: &str) -> Response<Body> {
+    let detail = "the answer was cut off: see whether it was done, and try again if it was not";
+    request_id::refuse(&Error::unavailable("busy", detail, 1), id)
+}
+
 /// Does what the outbox holds and is due.
 pub(super) async fn drain(app: Arc<App>) {
     for _ in 0..ROUNDS {
@@ -175,8 +186,7 @@ pub(super) async fn drain(app: Arc<App>) {
 
 impl Refusal {
     /// 503, naming the variables but not their values.
-    pub(super) fn answer(self, request: &HeaderMap) -> Response<Body> {
-        let id = request_id::of(request, &EventClock, &CryptoEntropy);
+    pub(super) fn answer(self, id: &str) -> Response<Body> {
         let error = match self {
             Self::Config(error) => {
                 let names: Vec<&str> = error.problems.iter().map(|problem| problem.variable).collect();
@@ -185,7 +195,7 @@ impl Refusal {
             }
             Self::NotReady(error) => error,
         };
-        request_id::refuse(&error, &id)
+        request_id::refuse(&error, id)
     }
 
     /// For events that are not answered.

@@ -12,7 +12,6 @@ mod limiter;
 mod log;
 mod signer;
 
-use portico_core::http::body::Body;
 use worker::{Context, Env, Response, Result, ScheduleContext, ScheduledEvent, event, web_sys};
 
 #[event(start)]
@@ -24,14 +23,15 @@ fn start() {
 #[event(fetch)]
 async fn fetch(request: web_sys::Request, env: Env, context: Context) -> Result<Response> {
     let request = exchange::receive(request).await?;
+    let id = isolate::request_id(request.headers());
     let isolate = match isolate::get(&env).await {
         Ok(isolate) => isolate,
-        Err(refusal) => return exchange::answer(refusal.answer(request.headers())),
+        Err(refusal) => return exchange::answer(refusal.answer(&id)),
     };
     let app = isolate.app.clone();
     let is_safe = request.method().is_safe();
     let answer = background::within(context, is_safe, async move { app.handle(request).await }).await;
-    exchange::answer(answer.unwrap_or_else(|| http::Response::new(Body::empty())))
+    exchange::answer(answer.unwrap_or_else(|| isolate::cut_off(&id)))
 }
 
 /// Does what the outbox still holds, as often as the cron trigger says.
