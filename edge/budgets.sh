@@ -21,8 +21,8 @@ if ! command -v node workerd >/dev/null; then
 fi
 [[ " $*" == *' --worker'* ]] || "$edge/build.sh"
 if [[ -z ${PORTICO_EMULATORS:-} ]]; then
-    CARGO_TARGET_DIR=$target/emulators \
+    CARGO_TARGET_DIR=$target_dir/emulators \
         cargo build --quiet --locked --manifest-path "$root/tests/emulators/Cargo.toml" >&2
-    export PORTICO_EMULATORS=$target/emulators/debug/portico-emulators
+    export PORTICO_EMULATORS=$target_dir/emulators/debug/portico-emulators
 fi
 exec node "$edge/budgets.mjs" "$@"
