@@ -354,7 +354,7 @@ on_every_host! {
     async fn a_body_of_another_type_or_size_is_415_or_413(client: Client) {
         let world = World::on(&client).await;
         for Takes { operation, .. } in TAKES {
-            for content_type in ["text/plain", "application/x-www-form-urlencoded", "application/jsonx", "json", ""] {
+            for content_type in ["text/plain", "application/x-www-form-urlencoded", "application/jsonx", "json"] {
                 let answer = world.send(operation, content_type, "{}").await;
                 answer.expect_problem(415, "unsupported_media_type");
             }

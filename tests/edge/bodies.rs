@@ -8,6 +8,8 @@ use portico_tests::client::{Answer, Client, User};
 use portico_tests::edge::EdgeHost;
 use portico_tests::emulators::Emulators;
 use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::support::{MIB, hash, noise, upload_request};
 
@@ -106,4 +108,18 @@ async fn long_files_stream_in_and_out_and_too_long_ones_are_refused() {
     upload(&ada, &noise(LIMIT + 1)).await.expect_problem(413, "body_too_large");
     let kept = ada.client.get("/v1/files").await.expect(200).json();
     assert_eq!(kept["returned"], 1, "{kept:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_is_too_long_is_refused_however_long_it_is() {
+    let host = EdgeHost::start().await;
+    for length in [9_000, 40_000, 70_000, 100_000] {
+        let target = format!("/v1/health-check/ping?{}", "x".repeat(length));
+        let mut stream = TcpStream::connect(("127.0.0.1", host.port())).await.unwrap();
+        let request = format!("GET {target} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 414 ") && answer.contains("uri_too_long"), "{length}: {answer}");
+    }
 }

@@ -11,6 +11,7 @@ use http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue};
 use http::{Request, Response};
 use portico_core::http::body::{Body, BodyError};
 use portico_core::http::client_addr::ClientAddr;
+use portico_core::http::router::MAX_URI_BYTES;
 use wasm_bindgen_futures::JsFuture;
 use worker::js_sys::Uint8Array;
 use worker::send::SendWrapper;
@@ -29,7 +30,7 @@ pub(super) async fn receive(request: web_sys::Request) -> Result<Request<Body>> 
     let client = headers.get(CLIENT).and_then(|value| value.to_str().ok()?.trim().parse().ok());
     let mut made = Request::builder()
         .method(request.method().as_str())
-        .uri(request.url())
+        .uri(beginning(&request.url()))
         .extension(ClientAddr(client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))))
         .body(Body::empty())
         .map_err(|error| Error::RustError(error.to_string()))?;
@@ -38,6 +39,11 @@ pub(super) async fn receive(request: web_sys::Request) -> Result<Request<Body>> 
     add_host(&mut made);
     *made.body_mut() = read_body(&request, length).await?;
     Ok(made)
+}
+
+/// What is read of a URL: enough for core to see that it is too long, and no more than `http` takes.
+fn beginning(url: &str) -> &str {
+    url.get(..4 * MAX_URI_BYTES).unwrap_or(url)
 }
 
 async fn read_body(request: &web_sys::Request, length: Option<u64>) -> Result<Body> {
