@@ -107,10 +107,10 @@ pub fn bearer(headers: &HeaderMap) -> Result<&str, Error> {
         (Some(value), None) => value.to_str().map_err(|_| Error::unauthenticated())?,
         _ => return Err(Error::unauthenticated()),
     };
-    // Hosts may have joined several headers of one name (RFC 9110, section 5.3); no token holds a comma.
+    // Hosts may have joined several headers of one name (RFC 9110, section 5.3); no token holds a space.
     let (scheme, token) = value.split_once(' ').ok_or_else(Error::unauthenticated)?;
     let token = token.trim();
-    if token.contains(',') {
+    if token.contains(", ") {
         return Err(Error::unauthenticated());
     }
     if scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() {
