@@ -114,8 +114,7 @@ fn build(env: &Env) -> Result<Built, ConfigError> {
     };
     let makes_tables =
         account.settings.endpoint_url.is_some() && config.settings.environment == Environment::Development;
-    let objects = aws::s3::FetchClient::new(account.clone(), &config.storage.bucket);
-    let objects = Arc::new(objects);
+    let objects = Arc::new(aws::s3::FetchClient::new(account.clone(), &config.storage.bucket));
     let preparation = makes_tables.then(|| Preparation {
         store: store.clone(),
         objects: objects.clone(),
@@ -193,13 +192,26 @@ impl Refusal {
                 let detail = format!("the deployment's configuration cannot work: see {}", names.join(", "));
                 Error::unavailable("not_configured", detail, 60)
             }
-            Self::NotReady(error) => error,
+            Self::NotReady(error) => {
+                let cause = cause(&error);
+                tracing::error!(request_id = id, cause, "tables and bucket cannot be made");
+                error
+            }
         };
         request_id::refuse(&error, id)
     }
 
     /// For events that are not answered.
     pub(super) fn log(&self) {
-        tracing::error!("the outbox is not looked at: {self:?}");
+        let cause = match self {
+            Self::Config(error) => error.to_string(),
+            Self::NotReady(error) => cause(error),
+        };
+        tracing::error!(cause, "the outbox is not looked at");
     }
+}
+
+/// What is behind a failure, in words that hold no item.
+fn cause(error: &Error) -> String {
+    error.source.as_ref().map_or_else(|| error.to_string(), ToString::to_string)
 }
