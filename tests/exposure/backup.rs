@@ -11,7 +11,7 @@ use portico_tests::client::{PASSWORD, registration};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::process::{Folder, Server, call};
+use portico_tests::process::{Folder, Server, call};
 
 const CLIENTS: usize = 4;
 

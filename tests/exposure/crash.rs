@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::process::{Folder, Server, call, header, split, status};
+use portico_tests::process::{Folder, Server, call, header, split, status};
 
 const CLIENTS: usize = 16;
 const KILLS: usize = 10;

@@ -7,4 +7,3 @@ mod faults;
 mod memory;
 mod network;
 mod operation;
-mod process;

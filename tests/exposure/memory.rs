@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::process::{Folder, Server, status};
+use portico_tests::process::{Folder, Server, status};
 
 const MIB: usize = 1024 * 1024;
 

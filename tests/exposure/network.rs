@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use crate::process::{Folder, Server, header, split, status};
+use portico_tests::process::{Folder, Server, header, split, status};
 
 const PING: &str = "GET /v1/health-check/ping HTTP/1.1\r\nHost: localhost\r\n\r\n";
 

@@ -17,7 +17,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::faults::{self, Fault, KINDS};
-use crate::process::{Folder, Server, call};
+use portico_tests::process::{Folder, Server, call};
 
 const ADDRESS: &str = "203.0.113.7";
 
@@ -309,7 +309,7 @@ async fn l1_no_secret_reaches_the_servers_log() {
         for (name, secret) in SECRETS {
             canaries.plant(name, secret);
         }
-        let mail_port = crate::process::free_port().to_string();
+        let mail_port = portico_tests::native::free_port().to_string();
         let mut variables = vec![
             ("LOG_LEVEL", "trace"),
             ("LOG_FORMAT", format),

@@ -15,6 +15,7 @@ pub mod logs;
 pub mod messages;
 pub mod native;
 pub mod older;
+pub mod process;
 pub mod relay;
 pub mod tables;
 pub mod transcript;

@@ -298,13 +298,16 @@ fn read_message(value: &Value) -> (String, Message) {
     (text("id"), message)
 }
 
-/// The binary, built if it is not up to date.
+/// The binary: the one that `PORTICO_BINARY` names, or else this build's, built if it is not up to date.
 ///
 /// # Panics
 /// When it does not build.
 pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
+        if let Some(given) = std::env::var_os("PORTICO_BINARY") {
+            return std::path::absolute(given).expect("a path");
+        }
         let test_program = std::env::current_exe().expect("a path");
         // target/<profile>/deps/<test program>
         let profile = test_program.parent().and_then(Path::parent).expect("a target folder");

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use portico_tests::lab::{TEST_VARIABLES, test_key_pem};
-use portico_tests::native::binary;
+use crate::lab::{TEST_VARIABLES, test_key_pem};
+use crate::native::{binary, free_port};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -14,30 +14,47 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
 /// A folder for servers to work in, with a good key.
-pub(crate) struct Folder {
+#[derive(Debug)]
+pub struct Folder {
     dir: TempDir,
 }
 
 /// What a command left behind.
-pub(crate) struct Outcome {
-    pub(crate) success: bool,
+#[derive(Debug)]
+pub struct Outcome {
+    /// Whether its exit status said so.
+    pub success: bool,
     /// Both of its outputs.
-    pub(crate) text: String,
+    pub text: String,
+}
+
+impl Default for Folder {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Folder {
-    pub(crate) fn new() -> Self {
+    /// A new folder, which goes with the value.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[must_use]
+    pub fn new() -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         std::fs::write(dir.path().join("key.pem"), test_key_pem()).expect("a key file");
         Self { dir }
     }
 
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
+    /// The path of something in it.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
     /// A command with the variables of tests, and these over them; an empty value unsets one.
-    pub(crate) fn command(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Command {
+    #[must_use]
+    pub fn command(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Command {
         let mut command = Command::new(binary());
         command
             .args(arguments)
@@ -55,7 +72,10 @@ impl Folder {
     }
 
     /// Runs a command to its end, with something on its standard input.
-    pub(crate) async fn run(&self, arguments: &[&str], variables: &[(&str, &str)], input: &str) -> Outcome {
+    ///
+    /// # Panics
+    /// When it does not end within 20 seconds.
+    pub async fn run(&self, arguments: &[&str], variables: &[(&str, &str)], input: &str) -> Outcome {
         let mut command = self.command(arguments, variables);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the command starts");
@@ -70,7 +90,10 @@ impl Folder {
     }
 
     /// Starts a server, and waits until it listens.
-    pub(crate) async fn serve(&self, variables: &[(&str, &str)]) -> Server {
+    ///
+    /// # Panics
+    /// When it does not within 10 seconds.
+    pub async fn serve(&self, variables: &[(&str, &str)]) -> Server {
         let port = free_port();
         let log = self.path(&format!("log-{port}"));
         let mut command = self.command(&["serve"], variables);
@@ -89,27 +112,37 @@ impl Folder {
 }
 
 /// A running server.
-pub(crate) struct Server {
-    pub(crate) port: u16,
-    pub(crate) child: Child,
+#[derive(Debug)]
+pub struct Server {
+    /// Where it listens.
+    pub port: u16,
+    /// Its process.
+    pub child: Child,
     log: PathBuf,
 }
 
 impl Server {
     /// What it wrote to its standard error so far.
-    pub(crate) fn log(&self) -> String {
+    #[must_use]
+    pub fn log(&self) -> String {
         read_lossy(&self.log)
     }
 
     /// Sends a signal by its name.
-    pub(crate) async fn signal(&self, name: &str) {
+    ///
+    /// # Panics
+    /// When it has ended.
+    pub async fn signal(&self, name: &str) {
         let pid = self.child.id().expect("it runs");
         let status = Command::new("sh").arg("-c").arg(format!("kill -{name} {pid}")).status().await;
         assert!(status.expect("a shell").success());
     }
 
     /// Asks it to stop, and returns its log.
-    pub(crate) async fn stop(mut self) -> String {
+    ///
+    /// # Panics
+    /// When it does not stop well within 20 seconds.
+    pub async fn stop(mut self) -> String {
         self.signal("TERM").await;
         let ended = tokio::time::timeout(Duration::from_secs(20), self.child.wait()).await;
         let status = ended.expect("it stops").expect("it stops");
@@ -118,13 +151,13 @@ impl Server {
     }
 
     /// One request on a connection of its own; `None` if there is no whole answer.
-    pub(crate) async fn post(&self, path: &str, body: &Value) -> Option<(u16, Value)> {
+    pub async fn post(&self, path: &str, body: &Value) -> Option<(u16, Value)> {
         call(self.port, "POST", path, None, Some(body)).await
     }
 }
 
 /// One request on a connection of its own; `None` if there is no whole answer.
-pub(crate) async fn call(
+pub async fn call(
     port: u16,
     method: &str,
     path: &str,
@@ -149,24 +182,24 @@ pub(crate) async fn call(
 }
 
 /// Head and body of an answer.
-pub(crate) fn split(answer: &[u8]) -> Option<(String, Vec<u8>)> {
+#[must_use]
+pub fn split(answer: &[u8]) -> Option<(String, Vec<u8>)> {
     let end = answer.windows(4).position(|window| window == b"\r\n\r\n")?;
     let head = String::from_utf8_lossy(&answer[..end]).into_owned();
     Some((head, answer[end + 4..].to_vec()))
 }
 
-pub(crate) fn status(head: &str) -> Option<u16> {
+/// The status in the head of an answer.
+#[must_use]
+pub fn status(head: &str) -> Option<u16> {
     head.split(' ').nth(1)?.parse().ok()
 }
 
-pub(crate) fn header<'head>(head: &'head str, wanted: &str) -> Option<&'head str> {
+/// A header's value in the head of an answer.
+#[must_use]
+pub fn header<'head>(head: &'head str, wanted: &str) -> Option<&'head str> {
     let fields = head.lines().filter_map(|line| line.split_once(':'));
     fields.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.trim())
-}
-
-pub(crate) fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-    listener.local_addr().expect("an address").port()
 }
 
 fn read_lossy(path: &Path) -> String {
