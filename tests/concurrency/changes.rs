@@ -39,8 +39,14 @@ type Shown = Option<Vec<String>>;
 #[derive(Debug)]
 enum Operation {
     Show(Shown),
-    Change { member: usize, value: String, shown: Shown },
-    Remove { was_there: bool },
+    Change {
+        member: usize,
+        value: String,
+        shown: Shown,
+    },
+    Remove {
+        was_there: bool,
+    },
     /// Overtaken by others, without effect.
     Refused,
 }
@@ -83,7 +89,8 @@ impl Thing {
     }
 
     async fn change(&self, client: &Client, member: usize, value: String) -> Operation {
-        let body = Value::Object([(self.members[member].to_owned(), value.clone().into())].into_iter().collect());
+        let body =
+            Value::Object([(self.members[member].to_owned(), value.clone().into())].into_iter().collect());
         let answer = client.put(&self.path, body).await;
         match answer.status {
             200 | 404 => Operation::Change { member, value, shown: self.shown(&answer) },
@@ -113,7 +120,11 @@ async fn race_for(stage: &Stage, client: &Client, thing: Thing) {
             let mut operations: Vec<(Span, Operation)> = Vec::new();
             let value = (thing.value)(member, caller);
             operations.push(swap(history.timed(thing.change(&client, member, value)).await));
-            let second = if removes { thing.remove(&client).left_future() } else { thing.show(&client).right_future() };
+            let second = if removes {
+                thing.remove(&client).left_future()
+            } else {
+                thing.show(&client).right_future()
+            };
             operations.push(swap(history.timed(second).await));
             for (span, operation) in &operations {
                 history.note(*span, format!("{caller}: {operation:?}"));
@@ -137,12 +148,8 @@ async fn profiles(stage: &Stage) {
         2 => format!("1990-01-{:02}", 1 + caller % 28),
         _ => format!("Name {member} of {caller}"),
     };
-    let thing = Thing {
-        path: user.path(),
-        members: &["first_name", "last_name", "birthday"],
-        value,
-        can_go: false,
-    };
+    let thing =
+        Thing { path: user.path(), members: &["first_name", "last_name", "birthday"], value, can_go: false };
     race_for(stage, &user.client, thing).await;
 }
 

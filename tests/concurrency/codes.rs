@@ -165,14 +165,14 @@ async fn right(stage: &Stage) {
         let entered = if caller < wrong { purpose.wrong(caller) } else { code.clone() };
         let (user, history) = (user.clone(), stage.history.clone());
         async move {
-            let what = format!("{caller} enters {}", if caller < wrong { "a wrong code" } else { "the code" });
+            let what =
+                format!("{caller} enters {}", if caller < wrong { "a wrong code" } else { "the code" });
             history.ask(what, purpose.enter(&user, &entered, caller)).await.0
         }
         .boxed()
     });
     let answers = stage.race(racers.collect()).await;
-    let accepted: Vec<usize> =
-        (0..answers.len()).filter(|caller| answers[*caller].status == 200).collect();
+    let accepted: Vec<usize> = (0..answers.len()).filter(|caller| answers[*caller].status == 200).collect();
     assert!(accepted.iter().all(|caller| *caller >= wrong), "a wrong code was accepted");
     assert!(accepted.len() <= 1, "accepted {} times", accepted.len());
     assert!(wrong > 0 || accepted.len() == 1, "the right code was refused");

@@ -35,7 +35,9 @@ async fn once(stage: &Stage) {
     let (path, body) = chance.of_these(&things).clone();
     // A public route's key is its address's, which on shared tables another stage used as well.
     let client = if path == "/v1/users" { stage.client() } else { admin.client.clone() };
-    stage.lab.move_to(std::net::Ipv4Addr::from(u32::try_from(stage.seed % 65536).expect("small") + 0x0a00_0000).into());
+    stage.lab.move_to(
+        std::net::Ipv4Addr::from(u32::try_from(stage.seed % 65536).expect("small") + 0x0a00_0000).into(),
+    );
     let callers = if chance.one_in(4) { 64 } else { stage.callers() };
     let racers = (0..callers).map(|caller| {
         let (client, body, history) = (client.clone(), body.clone(), stage.history.clone());
@@ -46,7 +48,9 @@ async fn once(stage: &Stage) {
         .boxed()
     });
     let answers = stage.race(racers.collect()).await;
-    let first = answers.iter().filter(|answer| answer.status == 201 && answer.header("idempotency-replayed").is_none());
+    let first = answers
+        .iter()
+        .filter(|answer| answer.status == 201 && answer.header("idempotency-replayed").is_none());
     assert_eq!(first.count(), 1, "it was done by several, or by nobody");
     let given: BTreeSet<String> =
         answers.iter().filter(|answer| answer.status == 201).map(|answer| answer.text()).collect();

@@ -112,7 +112,10 @@ async fn assert_claims_agree(stage: &Stage, user_ids: Vec<String>, names: Vec<St
     for user_id in user_ids {
         let user = stage.row(Key::new(&USERS, &user_id)).await;
         let has = |member: &str| user[member].as_str().map(str::to_lowercase);
-        let held = [has("username").map(|name| format!("username#{name}")), has("email").map(|name| format!("email#{name}"))];
+        let held = [
+            has("username").map(|name| format!("username#{name}")),
+            has("email").map(|name| format!("email#{name}")),
+        ];
         for name in held.into_iter().flatten() {
             let other = by_records.insert(name.clone(), user_id.clone());
             assert_eq!(other, None, "two accounts have {name}");

@@ -71,7 +71,8 @@ async fn reading(stage: &Stage) {
         }
     }
     assert!(counted <= count as u64, "{counted} of {count} were read by reading all");
-    let all_read = outcomes.iter().any(|(deed, answer)| matches!(deed, Deed::ReadAll) && answer.status == 200);
+    let all_read =
+        outcomes.iter().any(|(deed, answer)| matches!(deed, Deed::ReadAll) && answer.status == 200);
     for id in &ids {
         let row = stage.row(Key::new(&NOTIFICATIONS, id)).await;
         assert_eq!(row.is_null(), deleted.contains(id), "{id} was deleted or not: {row}");

@@ -3,6 +3,7 @@
 //! On one thread, callers are polled in an order that the seed decides, so that an interleaving repeats with its seed.
 //! On several threads the seed only shakes them; what else happens is the machine's.
 
+use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,6 +23,8 @@ pub(crate) struct Scheduler {
     chance: Mutex<Chance>,
     racing: AtomicBool,
     points: AtomicU64,
+    /// How often each key was put.
+    puts: Mutex<HashMap<Key, u64>>,
 }
 
 /// How urgent each caller is. With few changes among them, one caller may stand still while others finish, which equal
@@ -34,12 +37,25 @@ struct Urgency {
 
 impl Scheduler {
     pub(crate) fn new(chance: Chance) -> Self {
-        Self { chance: Mutex::new(chance), racing: AtomicBool::new(false), points: AtomicU64::new(0) }
+        let (racing, points) = (AtomicBool::new(false), AtomicU64::new(0));
+        Self { chance: Mutex::new(chance), racing, points, puts: Mutex::default() }
     }
 
     /// How many points were passed at which another caller could have gone on.
     pub(crate) fn points(&self) -> u64 {
         self.points.load(Ordering::Relaxed)
+    }
+
+    /// How often a key was put so far.
+    pub(crate) fn puts(&self, key: &Key) -> u64 {
+        self.puts.lock().unwrap_or_else(PoisonError::into_inner).get(key).copied().unwrap_or(0)
+    }
+
+    fn note(&self, writes: &[Write]) {
+        let mut puts = self.puts.lock().unwrap_or_else(PoisonError::into_inner);
+        for key in writes.iter().filter(|write| matches!(write, Write::Put { .. })).map(Write::key) {
+            *puts.entry(key.clone()).or_default() += 1;
+        }
     }
 
     /// A point at which another caller may go on; there is none outside of a race.
@@ -141,7 +157,7 @@ impl Store for ScheduledStore {
 
     async fn transact(&self, writes: &[Write]) -> Result<(), StoreError> {
         self.scheduler.turn().await;
-        let outcome = self.inner.transact(writes).await;
+        let outcome = self.inner.transact(writes).await.inspect(|()| self.scheduler.note(writes));
         // The answer takes its time too.
         self.scheduler.turn().await;
         outcome

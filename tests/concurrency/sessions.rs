@@ -59,23 +59,22 @@ async fn sign_in(client: &Client, username: &str, password: &str) -> Answer {
     client.with_token(None).post("/v1/sessions/login", body).await
 }
 
-async fn stored_counter(stage: &Stage, user: &User) -> u64 {
-    let session = stage.row(Key::new(&SESSIONS, &user.session_id)).await;
-    session["refresh_counter"].as_u64().expect("a counter")
-}
-
 async fn rotation(stage: &Stage) {
     let user = stage.client().register(&stage.name("ada")).await;
+    let session = Key::new(&SESSIONS, &user.session_id);
+    let before = stage.scheduler.puts(&session);
     let racers = (0..stage.callers()).map(|caller| {
         let (client, presented, history) =
             (stage.client(), user.refresh_token.clone(), stage.history.clone());
-        async move { history.ask(format!("{caller} refreshes"), refresh(&client, &presented)).await.0 }.boxed()
+        async move { history.ask(format!("{caller} refreshes"), refresh(&client, &presented)).await.0 }
+            .boxed()
     });
     let answers = stage.race(racers.collect()).await;
     let given: Vec<_> = answers.into_iter().map(|answer| token(&answer.expect(200))).collect();
     assert!(given.iter().all(|token| *token == given[0]), "several successors: {given:?}");
     assert_eq!((counter(&user.refresh_token), counter(&given[0])), (1, 2));
-    assert_eq!(stored_counter(stage, &user).await, 2, "it rotated more than once");
+    assert_eq!(stage.row(session.clone()).await["refresh_counter"], 2);
+    assert_eq!(stage.scheduler.puts(&session) - before, 1, "more than one rotated");
     refresh(&stage.client(), &given[0]).await.expect(200);
 }
 

@@ -129,8 +129,7 @@ pub fn callers_who_go_away_cost_the_others_nothing() {
         drop(store);
         let store = open(dir.path());
         for n in 0..2 {
-            let [left, right] =
-                ["left", "right"].map(|side| read(&store, &format!("{side} {n}")).is_some());
+            let [left, right] = ["left", "right"].map(|side| read(&store, &format!("{side} {n}")).is_some());
             assert_eq!(left, right, "half a transaction");
         }
         block_on(store.close()).expect("a store that closes");
@@ -148,7 +147,8 @@ pub fn closing_answers_everybody() {
             .map(|n| {
                 let store = store.clone();
                 thread::spawn(move || {
-                    let outcome = block_on(store.transact(&[put(&format!("item {n}"), 1, Condition::Absent)]));
+                    let outcome =
+                        block_on(store.transact(&[put(&format!("item {n}"), 1, Condition::Absent)]));
                     assert!(outcome.is_ok() || is_closed(&outcome), "{outcome:?}");
                     outcome.is_ok()
                 })
