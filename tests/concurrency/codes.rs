@@ -86,7 +86,7 @@ fn chosen(caller: usize) -> String {
 /// A user to whom a code was sent, and the code.
 async fn sent(stage: &Stage, purpose: Purpose) -> (User, String) {
     let user = stage.client().register(&stage.name("ada")).await;
-    let phone = format!("+4915112{:06}", stage.seed % 1_000_000);
+    let phone = format!("+4915112{:06}", stage.number % 1_000_000);
     if purpose == Purpose::Phone {
         user.client.put("/v1/users/me", json!({ "phone": phone })).await.expect(200);
     }

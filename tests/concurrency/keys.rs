@@ -36,7 +36,7 @@ async fn once(stage: &Stage) {
     // A public route's key is its address's, which on shared tables another stage used as well.
     let client = if path == "/v1/users" { stage.client() } else { admin.client.clone() };
     stage.lab.move_to(
-        std::net::Ipv4Addr::from(u32::try_from(stage.seed % 65536).expect("small") + 0x0a00_0000).into(),
+        std::net::Ipv4Addr::from(u32::try_from(stage.number % 65536).expect("small") + 0x0a00_0000).into(),
     );
     let callers = if chance.one_in(4) { 64 } else { stage.callers() };
     let racers = (0..callers).map(|caller| {

@@ -85,11 +85,11 @@ async fn quota(stage: &Stage) {
 /// Every caller has an account and a number, and all take from one budget.
 async fn sms(stage: &Stage) {
     // The budget of a day is everybody's: on tables that others used, the day is another.
-    stage.lab.clock.advance(i64::try_from(stage.seed % 1000).expect("a small number") * 24 * 60 * 60);
+    stage.lab.clock.advance(i64::try_from(stage.number % 1000).expect("a small number") * 24 * 60 * 60);
     let mut users = Vec::new();
     for n in 0..8 {
         let user = stage.client().register(&stage.name(&format!("user{n}x"))).await;
-        let phone = format!("+4915112{:06}", (stage.seed * 10 + n) % 1_000_000);
+        let phone = format!("+4915112{:06}", (stage.number * 10 + n) % 1_000_000);
         user.client.put("/v1/users/me", json!({ "phone": phone })).await.expect(200);
         users.push(user);
     }

@@ -60,9 +60,9 @@ scenarios! {
 }
 
 /// How many seeds are played on SQLite, on one thread and on several, and on DynamoDB.
-const ON_SQLITE_INLINE: u64 = 4;
-const ON_SQLITE: u64 = 4;
-const ON_DYNAMODB: u64 = 3;
+const ON_SQLITE_INLINE: u64 = 12;
+const ON_SQLITE: u64 = 12;
+const ON_DYNAMODB: u64 = 4;
 
 #[test]
 fn all_of_it_on_sqlite_step_by_step() {
@@ -80,12 +80,8 @@ fn all_of_it_on_sqlite_with_threads() {
 
 #[test]
 fn all_of_it_on_dynamodb_with_threads() {
-    let ground = futures::executor::block_on(dynamo());
+    let ground = Ground::dynamo();
     for scenario in SCENARIOS {
         play(scenario, &ground, seeds(ON_DYNAMODB));
     }
-}
-
-async fn dynamo() -> Ground {
-    Ground::dynamo().await
 }

@@ -3,7 +3,6 @@
 //! On one thread, callers are polled in an order that the seed decides, so that an interleaving repeats with its seed.
 //! On several threads the seed only shakes them; what else happens is the machine's.
 
-use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,8 +22,8 @@ pub(crate) struct Scheduler {
     chance: Mutex<Chance>,
     racing: AtomicBool,
     points: AtomicU64,
-    /// How often each key was put.
-    puts: Mutex<HashMap<Key, u64>>,
+    /// The keys that were put, one for each time.
+    puts: Mutex<Vec<Key>>,
 }
 
 /// How urgent each caller is. With few changes among them, one caller may stand still while others finish, which equal
@@ -47,15 +46,15 @@ impl Scheduler {
     }
 
     /// How often a key was put so far.
-    pub(crate) fn puts(&self, key: &Key) -> u64 {
-        self.puts.lock().unwrap_or_else(PoisonError::into_inner).get(key).copied().unwrap_or(0)
+    pub(crate) fn puts(&self, key: &Key) -> usize {
+        let puts = self.puts.lock().unwrap_or_else(PoisonError::into_inner);
+        puts.iter().filter(|put| *put == key).count()
     }
 
     fn note(&self, writes: &[Write]) {
-        let mut puts = self.puts.lock().unwrap_or_else(PoisonError::into_inner);
-        for key in writes.iter().filter(|write| matches!(write, Write::Put { .. })).map(Write::key) {
-            *puts.entry(key.clone()).or_default() += 1;
-        }
+        let puts = writes.iter().filter(|write| matches!(write, Write::Put { .. }));
+        let keys = puts.map(|write| write.key().clone());
+        self.puts.lock().unwrap_or_else(PoisonError::into_inner).extend(keys);
     }
 
     /// A point at which another caller may go on; there is none outside of a race.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -27,6 +28,7 @@ use portico_tests::lab::{Lab, LabOptions, test_keys};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
+use tokio::runtime::Runtime;
 
 use crate::chance::Chance;
 use crate::history::History;
@@ -58,7 +60,11 @@ pub(crate) enum Ground {
 
 impl Ground {
     /// An emulator with tables.
-    pub(crate) async fn dynamo() -> Self {
+    pub(crate) fn dynamo() -> Self {
+        runtime().block_on(Self::prepare_dynamo())
+    }
+
+    async fn prepare_dynamo() -> Self {
         let emulators = Emulators::start();
         let client = Arc::new(SdkClient::new(&connect(&emulators.settings()).await));
         let clock = Arc::new(portico::clock::SystemClock);
@@ -119,7 +125,9 @@ pub(crate) fn seeds(count: u64) -> Vec<u64> {
 
 /// An app over a store.
 pub(crate) struct Stage {
-    pub(crate) seed: u64,
+    seed: u64,
+    /// No other stage on the same store has it.
+    pub(crate) number: u64,
     pub(crate) lab: Arc<Lab>,
     pub(crate) history: Arc<History>,
     pub(crate) scheduler: Arc<Scheduler>,
@@ -159,6 +167,7 @@ impl Stage {
         let made = std::mem::take(&mut *made.lock().unwrap_or_else(PoisonError::into_inner));
         Self {
             seed,
+            number: if let Ground::Dynamo { .. } = ground { next_number() } else { seed },
             lab,
             history: Arc::default(),
             scheduler,
@@ -173,8 +182,7 @@ impl Stage {
 
     fn run(&self, play: for<'a> fn(&'a Self) -> BoxFuture<'a, ()>) {
         if self.has_threads {
-            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build();
-            runtime.expect("a runtime").block_on(play(self));
+            runtime().block_on(play(self));
         } else {
             play(self).now_or_never().expect("on one thread nobody waits but in a race");
         }
@@ -198,7 +206,7 @@ impl Stage {
 
     /// A name that no other stage on the same store uses.
     pub(crate) fn name(&self, name: &str) -> String {
-        format!("{name}{}", self.seed)
+        format!("{name}{}", self.number)
     }
 
     /// Lets callers race to their ends; returns their outcomes in the callers' order.
@@ -303,6 +311,21 @@ fn ports(
         if !shared {
             ports.entropy = Arc::new(SeededEntropy::new(seed));
         }
+    })
+}
+
+/// Numbers for stages that share a store.
+fn next_number() -> u64 {
+    static NUMBER: AtomicU64 = AtomicU64::new(1);
+    NUMBER.fetch_add(1, Ordering::Relaxed)
+}
+
+/// The threads of every race that has some; connections live on them from one stage to the next.
+fn runtime() -> &'static Runtime {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| {
+        let builder = &mut tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(4).enable_all().build().expect("a runtime")
     })
 }
 
