@@ -21,7 +21,7 @@ fn work() -> HashWork {
 /// Every caller gets an outcome or is told that it is busy, as many at least as there is room for get theirs, and work
 /// can be given again afterwards. The pool's threads end with it, or this would not.
 pub fn everybody_is_answered() {
-    explore(150, || {
+    explore(250, || {
         let pool = Arc::new(HashPool::with_bounds(2, 1).expect("threads"));
         let served = Arc::new(AtomicUsize::new(0));
         let threads: Vec<_> = (0..4)
@@ -42,7 +42,7 @@ pub fn everybody_is_answered() {
 
 /// A caller who goes away costs the others nothing but the place that it has.
 pub fn callers_who_go_away_hold_nobody_up() {
-    explore(150, || {
+    explore(250, || {
         let pool = Arc::new(HashPool::with_bounds(1, 3).expect("threads"));
         let leaver = {
             let pool = pool.clone();

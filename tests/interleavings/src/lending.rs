@@ -38,7 +38,7 @@ fn pool(size: usize, dropped: &Arc<AtomicUsize>) -> Arc<Pool<Lent>> {
 
 /// More threads than things: each thing has one user at a time, and every thread gets its turn.
 pub fn no_two_threads_have_one_thing() {
-    explore(1500, || {
+    explore(3000, || {
         let dropped = Arc::default();
         let pool = pool(2, &dropped);
         let threads: Vec<_> = (0..5)
@@ -59,7 +59,7 @@ pub fn no_two_threads_have_one_thing() {
 
 /// Closing waits for who is at it and lets nobody begin; all things are gone afterwards.
 pub fn closing_waits_for_who_is_at_it() {
-    explore(1500, || {
+    explore(3000, || {
         let dropped = Arc::default();
         let pool = pool(2, &dropped);
         let is_closed = Arc::new(AtomicBool::new(false));

@@ -7,6 +7,7 @@
 //! [`hashing`]; `tests/threads.rs` makes tests of it. A failure prints the schedule, which
 //! `shuttle::replay` repeats. `INTERLEAVINGS_TIMES=100` tries a hundred times as many.
 
+#[expect(dead_code, reason = "here the pool has bounds of its own")]
 #[path = "../../../native/src/hasher.rs"]
 mod hasher;
 #[path = "../../../native/src/pool.rs"]

@@ -69,7 +69,7 @@ fn is_conflict(outcome: &Result<(), StoreError>) -> bool {
 /// told that it did not apply did not.
 pub fn no_addition_is_lost() {
     let template = Template::new();
-    explore(120, move || {
+    explore(250, move || {
         let dir = template.copy();
         let store = Arc::new(open(dir.path()));
         let conflicts = Arc::new(AtomicUsize::new(0));
@@ -104,7 +104,7 @@ pub fn no_addition_is_lost() {
 /// Callers who go away, at any moment, cost the others nothing; what they queued is applied whole or not at all.
 pub fn callers_who_go_away_cost_the_others_nothing() {
     let template = Template::new();
-    explore(120, move || {
+    explore(250, move || {
         let dir = template.copy();
         let store = Arc::new(open(dir.path()));
         let leavers = (0..2).map(|n| {
@@ -140,7 +140,7 @@ pub fn callers_who_go_away_cost_the_others_nothing() {
 /// opened again, what was refused is not, and later calls are refused.
 pub fn closing_answers_everybody() {
     let template = Template::new();
-    explore(120, move || {
+    explore(250, move || {
         let dir = template.copy();
         let store = Arc::new(open(dir.path()));
         let writers: Vec<_> = (0..3)
@@ -188,7 +188,7 @@ fn is_closed<T>(outcome: &Result<T, StoreError>) -> bool {
 /// Dropping the store, without a word, finishes what is queued and lets go of the directory.
 pub fn dropping_finishes_what_is_queued() {
     let template = Template::new();
-    explore(120, move || {
+    explore(250, move || {
         let dir = template.copy();
         let store = Arc::new(open(dir.path()));
         let threads: Vec<_> = (0..3)
