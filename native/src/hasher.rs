@@ -4,14 +4,15 @@
 //! and skip work whose caller has gone.
 
 use std::num::NonZero;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::{fmt, io, thread};
+use std::sync::Arc;
+use std::{fmt, io};
 
 use async_trait::async_trait;
 use portico_core::auth::password::{HashOutcome, HashWork};
 use portico_core::ports::hasher::{Busy, Hasher};
-use tokio::sync::oneshot;
+
+use crate::sync::blocking_mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use crate::sync::{Mutex, PoisonError, oneshot, thread};
 
 /// How much work may wait for each thread: about two seconds' worth at the default cost.
 const QUEUED_PER_THREAD: usize = 64;
@@ -42,7 +43,11 @@ impl HashPool {
         Self::with_bounds(threads, threads * QUEUED_PER_THREAD)
     }
 
-    fn with_bounds(threads: usize, queued: usize) -> io::Result<Self> {
+    /// Starts so many threads, for which so much work may wait in all.
+    ///
+    /// # Errors
+    /// When a thread cannot be started.
+    pub fn with_bounds(threads: usize, queued: usize) -> io::Result<Self> {
         let (queue, jobs) = sync_channel(queued);
         let jobs = Arc::new(Mutex::new(jobs));
         for index in 0..threads {

@@ -7,6 +7,7 @@
 //! - `aws`: the connection to AWS, if it is built in
 //! - [`relay`]: mail taken by HTTP and handed on by SMTP, for hosts that have no SMTP
 //! - [`server`]: HTTP · [`dev`]: the development outbox · [`telemetry`]: logs and metrics
+//! - `sync`: what threads share; whatever waits for another thread takes it from there, for `tests/interleavings`
 //! - the ports: [`store`], [`blobs`], [`mail`], [`sms`], [`http_client`], [`limiter`], [`signer`] (with [`keys`]), [`hasher`],
 //!   [`clock`], [`entropy`], [`background`]
 //!
@@ -29,9 +30,11 @@ pub mod http_client;
 pub mod keys;
 pub mod limiter;
 pub mod mail;
+mod pool;
 pub mod relay;
 pub mod server;
 pub mod signer;
 pub mod sms;
 pub mod store;
+mod sync;
 pub mod telemetry;

@@ -14,10 +14,12 @@ use portico_core::{
     conformance::store::Harness,
     memory::{clock::ManualClock, entropy::SeededEntropy},
     ports::{
+        clock::Clock,
         store::{Condition, Item, Key, Query, Store, StoreErrorKind, Version, Versioned, Write},
         store_ext::StoreExt,
     },
     schema::{COUNTERS, NOTIFICATIONS, SESSIONS, USERS},
+    time::Timestamp,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -221,6 +223,40 @@ async fn a_caller_may_go_away() {
     // Writes are applied in the order in which they were queued.
     add(&store, "other").await;
     assert!(store.get(&key).await.unwrap().is_some());
+}
+
+/// A clock that breaks when told to.
+#[derive(Debug, Default)]
+struct BreakingClock(std::sync::atomic::AtomicBool);
+
+impl Clock for BreakingClock {
+    fn now(&self) -> Timestamp {
+        assert!(!self.0.load(std::sync::atomic::Ordering::SeqCst), "it is broken on purpose");
+        ManualClock::default().now()
+    }
+
+    fn sleep(&self, _: u64) -> futures::future::BoxFuture<'static, ()> {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_the_writing_thread_panics_nobody_waits_for_ever() {
+    let dir = TempDir::new().unwrap();
+    let clock = Arc::new(BreakingClock::default());
+    let store = SqliteStore::open(dir.path(), clock.clone(), Arc::new(SeededEntropy::new(1))).unwrap();
+    add(&store, "before").await;
+    clock.0.store(true, std::sync::atomic::Ordering::SeqCst);
+    let writes: Vec<Write> =
+        (0..20).map(|n| put(&Key::new(&USERS, format!("{n}")), json!({}), Condition::Absent)).collect();
+    for outcome in join_all(writes.iter().map(|write| store.transact(std::slice::from_ref(write)))).await {
+        assert_eq!(outcome.unwrap_err().kind, StoreErrorKind::Unavailable);
+    }
+    assert_eq!(store.close().await.unwrap_err().kind, StoreErrorKind::Unavailable);
+    drop(store);
+    let store = open(dir.path()).unwrap();
+    assert!(store.get(&Key::new(&USERS, "before")).await.unwrap().is_some());
+    assert!(store.get(&Key::new(&USERS, "0")).await.unwrap().is_none());
 }
 
 #[tokio::test]

@@ -1,12 +1,13 @@
 //! Passwords: what is accepted, how it is kept, and how often it may be guessed.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
 use portico::store::sqlite::SqliteStore;
 use portico_core::memory::clock::ManualClock;
 use portico_core::memory::entropy::SeededEntropy;
 use portico_core::memory::http_client::MemoryHttpClient;
+use portico_core::memory::store::Lag;
 use portico_core::ports::http_client::HttpError;
 use portico_core::schema;
 use portico_tests::client::{Answer, Client, PASSWORD, registration};
@@ -530,4 +531,35 @@ async fn p8_an_ipv6_source_is_its_64() {
     assert_password(&client, "ada").await;
     lab.move_to(HOME);
     assert_password(&client, "ada").await;
+}
+
+#[tokio::test]
+async fn a_new_password_signs_in_where_the_index_still_shows_the_one_before() {
+    let (store, clock) = memory(Lag::UntilCaughtUp);
+    let lab = Arc::new(Lab::on_store(store.clone(), clock));
+    let ada = lab.client().register("ada").await;
+    store.catch_up();
+    change_password(&ada, PASSWORD, "another horse battery").await.expect(200);
+    login(&lab.client(), "ada", PASSWORD).await.expect_problem(401, "invalid_credentials");
+    login(&lab.client(), "ada@example.com", "another horse battery").await.expect(200);
+}
+
+#[tokio::test]
+async fn a_session_begun_while_the_password_changes_ends_where_the_index_trails() {
+    let (memory, clock) = memory(Lag::UntilCaughtUp);
+    let store = Arc::new(Interposed::new(memory.clone()));
+    let lab = Arc::new(Lab::on_store(store.clone(), clock));
+    let ada = lab.client().register("ada").await;
+    memory.catch_up();
+    let (client, begun) = (lab.client(), Arc::new(OnceLock::new()));
+    let slot = begun.clone();
+    store.once_before(puts_into(&schema::USERS), async move {
+        slot.set(client.sign_in("ada").await).expect("it happens once");
+    });
+    change_password(&ada, PASSWORD, "another horse battery").await.expect(200);
+    memory.catch_up();
+    lab.clock.advance(61);
+    lab.app.drain_outbox().await;
+    assert_ended(begun.get().expect("a session")).await;
+    assert_live(&ada).await;
 }

@@ -133,6 +133,19 @@ impl Task {
         }
     }
 
+    /// The same for sessions that began until an instant, if it is about sessions.
+    #[must_use]
+    pub fn for_sessions_until(self, instant: Timestamp) -> Self {
+        let began_before = instant;
+        match self {
+            Self::EndSessions { user_id, except, .. } => Self::EndSessions { user_id, except, began_before },
+            Self::EndSessionsOnDevice { user_id, device_id, .. } => {
+                Self::EndSessionsOnDevice { user_id, device_id, began_before }
+            }
+            other => other,
+        }
+    }
+
     /// How long it is worth trying, in seconds.
     fn useful_seconds(&self) -> i64 {
         match self {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::App;
 use crate::error::Error;
 use crate::outbox::model::{Entry, Task};
+use crate::ports::store::Condition;
 use crate::ports::store_ext::{StoreExt, Stored, decode_page, put};
 use crate::sessions::model::Session;
 use crate::sessions::repo::{self, KEPT_SECONDS};
@@ -93,6 +94,42 @@ async fn end_where(
             return Ok(ended);
         }
     }
+}
+
+/// Ends the sessions that a promise is about, now that the change is committed that it was written with.
+///
+/// # Behavior
+/// Until the commit a session could begin, later than the promise knew of. All that began by now are ended, and the
+/// promise is made anew for them: where the index trails, it is what finds them.
+///
+/// # Errors
+/// The store's, or 503 when others keep changing a session; the promise stands.
+pub async fn fulfil(app: &Arc<App>, promise: Entry) -> Result<(), Error> {
+    let now = app.now();
+    let promise = Entry { task: promise.task.for_sessions_until(now), ..promise };
+    let (renewed, ended) = futures::join!(renew(app, &promise), end_promised(app, &promise.task));
+    renewed.and(ended)
+}
+
+async fn renew(app: &Arc<App>, promise: &Entry) -> Result<(), Error> {
+    match app.ports.store.write(put(promise.key(), promise, Condition::Present)?).await {
+        // Kept already, by whoever was a minute ahead.
+        Err(error) if error.conflicting_write().is_some() => Ok(()),
+        outcome => Ok(outcome?),
+    }
+}
+
+async fn end_promised(app: &Arc<App>, task: &Task) -> Result<(), Error> {
+    match task {
+        Task::EndSessions { user_id, except, began_before } => {
+            end_all(app, user_id, except.as_deref(), *began_before).await?;
+        }
+        Task::EndSessionsOnDevice { user_id, device_id, began_before } => {
+            end_on_device(app, user_id, device_id, *began_before).await?;
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 /// The promise to end sessions again a little later, to be written with the change that ends them. It catches a session

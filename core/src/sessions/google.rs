@@ -56,7 +56,7 @@ pub async fn sign_in(
         };
         if let Ok(session) = opening::open(app, &opening, prepare).await? {
             if plan.ends_sessions {
-                ending::end_all(app, &plan.user.user_id, Some(&session.session_id), app.now()).await?;
+                ending::fulfil(app, sweep).await?;
             }
             Event::of(&session, client).record("sign_in_with_google", Outcome::Success);
             return Ok((plan.user, session));

@@ -50,8 +50,14 @@ pub async fn sign_in(
     };
     let attempt = Attempt { account, client, device_uuid: credentials.device_uuid.as_ref() };
     let verified = compare(app, found.as_ref().map(|user| &user.value), &credentials.password).await?;
-    let (Some(user), HashOutcome::Matches { outdated }) = (&found, verified) else {
-        return Err(refuse(app, &attempt, name.filter(|_| in_index)).await);
+    let (user, verified) = match verified {
+        HashOutcome::Differs if in_index => {
+            look_again(app, name.as_ref(), found.as_ref(), &credentials.password).await?
+        }
+        verified => (found.clone(), verified),
+    };
+    let (Some(user), HashOutcome::Matches { outdated }) = (user, verified) else {
+        return Err(refuse(app, &attempt).await);
     };
     let begun = begin(app, client, credentials, user.clone(), outdated, &attempt).await;
     let (user, session) = begun.inspect_err(|error| {
@@ -87,19 +93,40 @@ async fn compare(app: &App, user: Option<&User>, password: &Password) -> Result<
     Ok(app.ports.hasher.run(work).await?)
 }
 
-async fn refuse(app: &Arc<App>, attempt: &Attempt<'_>, in_index: Option<LoginName>) -> Error {
+/// After a wrong password: the index may show the account with the password that it had before. An unknown name took a
+/// second look-up, by claim; one that the index knows takes it here, whatever comes of it.
+async fn look_again(
+    app: &App,
+    name: Option<&LoginName>,
+    listed: Option<&Stored<User>>,
+    password: &Password,
+) -> Result<(Option<Stored<User>>, HashOutcome), Error> {
+    let store = &*app.ports.store;
+    let Some(listed) = listed else {
+        // Disabled or deleted.
+        if let Some(name) = name {
+            name.find_owner(store).await?;
+        }
+        return Ok((None, HashOutcome::Differs));
+    };
+    let now = users::find(store, &listed.value.user_id).await?.filter(|now| now.value.is_enabled());
+    let changed = now.filter(|now| now.value.password_hash != listed.value.password_hash);
+    match changed {
+        Some(now) => {
+            let verified = compare(app, Some(&now.value), password).await?;
+            Ok((Some(now), verified))
+        }
+        None => Ok((Some(listed.clone()), HashOutcome::Differs)),
+    }
+}
+
+async fn refuse(app: &Arc<App>, attempt: &Attempt<'_>) -> Error {
     let user_id = match attempt.account {
         Account::Known(user_id) => Some(user_id),
         Account::Unknown(_) => None,
     };
     let event = Event::of_account(user_id, attempt.client);
     event.record("sign_in", Outcome::Failure);
-    // A name that the index did not show took a second look-up, by claim; one that it did takes it now.
-    if let Some(name) = in_index
-        && let Err(error) = name.find_owner(&*app.ports.store).await
-    {
-        return error.into();
-    }
     match failures::count(app, attempt).await {
         Ok(()) => Error::wrong_credentials("invalid_credentials", "the name or the password is wrong"),
         Err(error) => error,

@@ -163,8 +163,8 @@ async fn commit(
         tx.push(notice.promise()?, Obstacle::Changed);
     }
     let ends = ends_sessions(&before.value, &after);
-    if ends {
-        let sweep = ending::sweep(app, &after.user_id, kept, after.updated_at)?;
+    let sweep = ends.then(|| ending::sweep(app, &after.user_id, kept, after.updated_at)).transpose()?;
+    if let Some(sweep) = &sweep {
         tx.push(sweep.promise()?, Obstacle::Changed);
     }
     match tx.commit(&*app.ports.store).await? {
@@ -172,9 +172,8 @@ async fn commit(
         Err(Obstacle::Changed) => return Ok(None),
         Err(obstacle) => return Err(obstacle.into()),
     }
-    if ends {
-        // Until the change was committed a session could still begin, later than `updated_at`.
-        ending::end_all(app, &after.user_id, kept, app.now()).await?;
+    if let Some(sweep) = sweep {
+        ending::fulfil(app, sweep).await?;
     }
     delivery::deliver_soon(app, notices.into_iter().map(|notice| notice.message_id).collect());
     Ok(Some(after))
@@ -219,7 +218,7 @@ pub async fn delete(app: &Arc<App>, request: &Request) -> Result<(), Error> {
         tx.push(sweep.promise()?, Obstacle::Changed);
         tx.push(purge::promise(app, &after.user_id, now)?.promise()?, Obstacle::Changed);
         if tx.commit(&*app.ports.store).await?.is_ok() {
-            ending::end_all(app, &after.user_id, None, app.now()).await?;
+            ending::fulfil(app, sweep).await?;
             record(request, caller, "account_deleted");
             return Ok(());
         }

@@ -138,7 +138,7 @@ async fn change_password(
         };
         match opening::open(app, &opening, prepare).await? {
             Ok(session) => {
-                ending::end_all(app, &changed.user_id, Some(&session.session_id), app.now()).await?;
+                ending::fulfil(app, sweep).await?;
                 delivery::deliver_soon(app, vec![notice.message_id]);
                 Event::of(&session, client).record("account_recovered", Outcome::Success);
                 return Ok((changed, session));

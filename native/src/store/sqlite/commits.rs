@@ -11,13 +11,13 @@ use portico_core::ports::{
     store::{Condition, StoreError, Version},
 };
 use rusqlite::{Connection, OptionalExtension};
-use tokio::sync::{mpsc::Receiver, oneshot};
 
 use super::{
     error::{kind, store_error},
     schema::STATEMENTS,
     writer::{Caller, Change, Counts, Job, Prepared},
 };
+use crate::sync::{mpsc::Receiver, oneshot};
 
 /// Transactions of one commit at most, so that the first of them does not wait for ever.
 const GROUP: usize = 512;

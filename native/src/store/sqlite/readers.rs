@@ -2,15 +2,7 @@
 //!
 //! A read takes microseconds from the page cache; handing it to another thread would take longer.
 
-use std::{
-    cell::Cell,
-    path::Path,
-    sync::{
-        Mutex, MutexGuard, PoisonError, TryLockError,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread,
-};
+use std::path::Path;
 
 use portico_core::{
     ports::store::{Item, Key, Page, StoreError, StoreErrorKind, Version, Versioned},
@@ -24,27 +16,26 @@ use super::{
     error::store_error,
     schema::{Statements, select},
 };
+use crate::{pool::Pool, sync::thread};
 
 /// Expired items that one page passes over before it ends early; the position lets the next one go on.
 const PASSED_OVER: usize = 1000;
 
 /// A pool of connections that only read.
 #[derive(Debug)]
-pub(super) struct Readers(Box<[Mutex<Option<Connection>>]>);
+pub(super) struct Readers(Pool<Connection>);
 
 impl Readers {
     /// Opens a connection for each processor: more reads than that do not run at a time.
     pub(super) fn open(file: &Path) -> rusqlite::Result<Self> {
         let count = thread::available_parallelism().map_or(4, usize::from).clamp(2, 32);
-        let connections = (0..count).map(|_| Ok(Mutex::new(Some(open_reader(file)?))));
-        Ok(Self(connections.collect::<rusqlite::Result<_>>()?))
+        let connections = (0..count).map(|_| open_reader(file));
+        Ok(Self(Pool::new(connections.collect::<rusqlite::Result<Vec<_>>>()?)))
     }
 
     /// Closes every connection; reads fail from now on.
     pub(super) fn close(&self) {
-        for slot in &self.0 {
-            drop(slot.lock().unwrap_or_else(PoisonError::into_inner).take());
-        }
+        self.0.close();
     }
 
     pub(super) fn get(&self, key: &Key, now: Timestamp) -> Result<Option<Versioned>, StoreError> {
@@ -84,33 +75,9 @@ impl Readers {
     }
 
     fn with<T>(&self, read: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        match &*self.slot() {
-            Some(connection) => read(connection),
-            None => Err(StoreError::new(StoreErrorKind::Unavailable, "the store is closed")),
-        }
+        let closed = || StoreError::new(StoreErrorKind::Unavailable, "the store is closed");
+        self.0.with(read).unwrap_or_else(|| Err(closed()))
     }
-
-    /// The slot that this thread used before, if it is free; else the next free one; else that one, later.
-    fn slot(&self) -> MutexGuard<'_, Option<Connection>> {
-        let first = preferred_slot();
-        for offset in 0..self.0.len() {
-            match self.0[(first + offset) % self.0.len()].try_lock() {
-                Ok(slot) => return slot,
-                Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
-                Err(TryLockError::WouldBlock) => {}
-            }
-        }
-        self.0[first % self.0.len()].lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A number of the present thread's, so that threads keep to connections of their own and rarely meet.
-fn preferred_slot() -> usize {
-    static THREADS: AtomicUsize = AtomicUsize::new(0);
-    thread_local! {
-        static SLOT: Cell<usize> = Cell::new(THREADS.fetch_add(1, Ordering::Relaxed));
-    }
-    SLOT.get()
 }
 
 fn versioned(row: &Row<'_>) -> Result<Versioned, StoreError> {

@@ -1,12 +1,9 @@
 //! Writing, from the callers' side: they prepare their transactions themselves and queue them for the one
 //! thread that writes ([`super::commits`]).
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    thread::JoinHandle,
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 
 use portico_core::ports::{
@@ -14,15 +11,16 @@ use portico_core::ports::{
     store::{Condition, Key, StoreError, StoreErrorKind, Version, Write},
 };
 use rusqlite::Connection;
-use tokio::sync::{
-    mpsc::{Sender, channel},
-    oneshot,
-};
 
 use super::{
     commits::{PURGED, Thread},
     files::DirLock,
     schema::Statements,
+};
+use crate::sync::{
+    mpsc::{Sender, channel},
+    oneshot,
+    thread::{self, JoinHandle},
 };
 
 /// Transactions that may wait; further callers wait for a place.
@@ -97,7 +95,7 @@ impl Writer {
         let (queue, jobs) = channel(QUEUE);
         let counts = Arc::<Counts>::default();
         let thread = Thread::new(connection, clock, jobs, counts.clone());
-        let thread = std::thread::Builder::new().name("sqlite-writer".to_owned()).spawn(move || {
+        let thread = thread::Builder::new().name("sqlite-writer".to_owned()).spawn(move || {
             let closed = thread.run();
             // Whoever waits for the end may open the directory again.
             drop(lock);
