@@ -5,6 +5,9 @@ use std::fmt;
 use jiff::civil;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+/// How far the clocks of two machines may differ, in seconds.
+pub const MAX_SKEW_SECONDS: i64 = 60;
+
 /// An instant with millisecond precision. As text: RFC 3339 in UTC, `2026-02-20T10:00:00.000Z`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
@@ -38,6 +41,12 @@ impl Timestamp {
     #[must_use]
     pub const fn seconds_since(self, earlier: Self) -> i64 {
         self.0.saturating_sub(earlier.0).div_euclid(1000)
+    }
+
+    /// Whether something was dated so by a clock that was wrong then, or is now: it lies ahead, further than clocks differ.
+    #[must_use]
+    pub const fn is_ahead(self, now: Self) -> bool {
+        self.seconds_since(now) > MAX_SKEW_SECONDS
     }
 
     /// Reads RFC 3339 with any precision and offset.
