@@ -365,6 +365,26 @@ async fn a_server_doctor_and_backup_tell_of_a_flipped_bit() {
 }
 
 #[tokio::test]
+async fn a_database_that_is_gone_is_not_taken_for_a_new_one() {
+    let original = Original::new(false).await;
+    let (dir, file) = (original.dir.path(), original.dir.path().join(DATABASE));
+    let sound = fs::read(&file).unwrap();
+    for gone in [true, false] {
+        if gone {
+            fs::remove_file(&file).unwrap()
+        } else {
+            fs::write(&file, "").unwrap()
+        }
+        let refused = open(dir).unwrap_err().to_string();
+        assert!(refused.contains("restore a backup") && refused.contains("portico.lock"), "{refused}");
+        assert!(sqlite::check(dir).is_err());
+    }
+    fs::write(&file, sound).unwrap();
+    let outcome = original.compare(&open(dir).unwrap(), "put back").await;
+    assert_eq!((outcome.missing, outcome.refused), (0, 0));
+}
+
+#[tokio::test]
 async fn a_row_that_only_looks_expired_is_neither_purged_nor_replaced() {
     let dir = TempDir::new().unwrap();
     let store = open(dir.path()).unwrap();
