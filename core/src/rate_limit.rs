@@ -40,7 +40,7 @@ impl Bucket {
     #[must_use]
     pub fn take(self, limit: RateLimit, now: Timestamp) -> (Self, RateDecision) {
         let rate = i64::from(limit.per_second.max(1));
-        let passed = (now.as_millis() - self.counted_at).max(0);
+        let passed = now.as_millis().saturating_sub(self.counted_at).max(0);
         // A permit is 1000 thousandths, and `rate` permits a second are `rate` thousandths a millisecond.
         let refilled = self.left.saturating_add(passed.saturating_mul(rate)).min(capacity(limit));
         let allowed = refilled >= 1000;
@@ -51,7 +51,10 @@ impl Bucket {
             remaining: u32::try_from(left / 1000).ok(),
             reset_seconds: missing.div_ceil(rate.unsigned_abs()).div_ceil(1000),
         };
-        (Self { left, counted_at: now.as_millis().max(self.counted_at) }, decision)
+        // Instances differ a little; what is further ahead would keep it empty until the clock is there again.
+        let ahead = Timestamp::from_millis(self.counted_at).is_ahead(now);
+        let counted_at = if ahead { now.as_millis() } else { now.as_millis().max(self.counted_at) };
+        (Self { left, counted_at }, decision)
     }
 
     /// In how many seconds the bucket is full again, and need not be remembered.
@@ -177,14 +180,22 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_goes_back_gives_nothing_back() {
+    fn a_clock_that_is_a_little_behind_gives_nothing_back() {
         let now = Timestamp::from_millis(1_000_000);
-        let mut bucket = Bucket::full(LIMIT, now);
-        for _ in 0..10 {
-            (bucket, _) = bucket.take(LIMIT, now);
-        }
-        let (bucket, decision) = bucket.take(LIMIT, Timestamp::from_millis(0));
+        let (bucket, decision) = empty(now).take(LIMIT, now.plus_seconds(-60));
         assert!(!decision.allowed);
         assert!(!bucket.take(LIMIT, now).1.allowed);
+    }
+
+    #[test]
+    fn a_clock_that_was_far_ahead_keeps_it_empty_no_longer_than_usual() {
+        let now = Timestamp::from_millis(1_000_000);
+        let (bucket, decision) = empty(now.plus_seconds(365 * 24 * 60 * 60)).take(LIMIT, now);
+        assert!(!decision.allowed);
+        assert!(bucket.take(LIMIT, now.plus_seconds(1)).1.allowed);
+    }
+
+    fn empty(now: Timestamp) -> Bucket {
+        (0..10).fold(Bucket::full(LIMIT, now), |bucket, _| bucket.take(LIMIT, now).0)
     }
 }

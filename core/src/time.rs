@@ -5,6 +5,12 @@ use std::fmt;
 use jiff::civil;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+/// The first instant of the year 0.
+const YEAR_ZERO_MS: i64 = -62_167_219_200_000;
+
+/// How far the clocks of two machines may differ, in seconds.
+pub const MAX_SKEW_SECONDS: i64 = 60;
+
 /// An instant with millisecond precision. As text: RFC 3339 in UTC, `2026-02-20T10:00:00.000Z`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
@@ -40,6 +46,12 @@ impl Timestamp {
         self.0.saturating_sub(earlier.0).div_euclid(1000)
     }
 
+    /// Whether something was dated so by a clock that was wrong then, or is now: it lies ahead, further than clocks differ.
+    #[must_use]
+    pub const fn is_ahead(self, now: Self) -> bool {
+        self.seconds_since(now) > MAX_SKEW_SECONDS
+    }
+
     /// Reads RFC 3339 with any precision and offset.
     ///
     /// # Errors
@@ -55,9 +67,8 @@ impl Timestamp {
     }
 
     fn to_jiff(self) -> jiff::Timestamp {
-        let (first, last) =
-            (jiff::Timestamp::MIN.as_second() * 1000, jiff::Timestamp::MAX.as_second() * 1000);
-        let clamped = self.0.clamp(first, last);
+        // RFC 3339 has no year before 0.
+        let clamped = self.0.clamp(YEAR_ZERO_MS, jiff::Timestamp::MAX.as_second() * 1000);
         jiff::Timestamp::from_millisecond(clamped).unwrap_or_default()
     }
 }
@@ -144,6 +155,7 @@ mod tests {
             "2026-02-20T10:00:00.123Z"
         );
         assert_eq!(Timestamp::from_millis(i64::MAX).to_string(), "9999-12-30T22:00:00.000Z");
+        assert_eq!(Timestamp::from_millis(i64::MIN).to_string(), "0000-01-01T00:00:00.000Z");
     }
 
     #[test]

@@ -1,8 +1,6 @@
 //! What the world can do to a server, and what it can see of it.
 
 mod api;
-mod backup;
-mod crash;
 mod faults;
 mod memory;
 mod network;

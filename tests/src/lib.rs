@@ -10,6 +10,7 @@ pub mod counting;
 pub mod edge;
 pub mod emulators;
 pub mod hosts;
+pub mod invariants;
 pub mod lab;
 pub mod logs;
 pub mod messages;

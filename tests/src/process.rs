@@ -1,5 +1,6 @@
 //! The binary started by hand: with its log in a file, and talked to over plain sockets.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -17,6 +18,8 @@ use tokio::process::{Child, Command};
 #[derive(Debug)]
 pub struct Folder {
     dir: TempDir,
+    /// What starts the binary, if it is not started itself.
+    starter: Vec<OsString>,
 }
 
 /// What a command left behind.
@@ -43,7 +46,12 @@ impl Folder {
     pub fn new() -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         std::fs::write(dir.path().join("key.pem"), test_key_pem()).expect("a key file");
-        Self { dir }
+        Self { dir, starter: Vec::new() }
+    }
+
+    /// Lets a program start the binary from now on, with these words before the binary's own.
+    pub fn start_by(&mut self, starter: impl IntoIterator<Item = OsString>) {
+        self.starter = starter.into_iter().collect();
     }
 
     /// The path of something in it.
@@ -55,8 +63,10 @@ impl Folder {
     /// A command with the variables of tests, and these over them; an empty value unsets one.
     #[must_use]
     pub fn command(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Command {
-        let mut command = Command::new(binary());
+        let mut words = self.starter.iter().cloned().chain([binary().into()]);
+        let mut command = Command::new(words.next().expect("a program"));
         command
+            .args(words)
             .args(arguments)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())

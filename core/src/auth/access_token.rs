@@ -11,11 +11,8 @@ use super::keys::PublicKey;
 use crate::App;
 use crate::error::Error;
 use crate::sessions::model::Session;
-use crate::time::Timestamp;
+use crate::time::{MAX_SKEW_SECONDS, Timestamp};
 use crate::users::model::{Role, User};
-
-/// The difference between two clocks that is forgiven, in seconds.
-pub const MAX_SKEW_SECONDS: i64 = 60;
 
 /// The longest token that is looked at, in bytes.
 const MAX_TOKEN_BYTES: usize = 8 * 1024;

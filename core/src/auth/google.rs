@@ -11,13 +11,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 
-use super::access_token::{Audience, Header, MAX_SKEW_SECONDS, Parts, decode, split};
+use super::access_token::{Audience, Header, Parts, decode, split};
 use super::keys::PublicKey;
 use crate::App;
 use crate::error::Error;
 use crate::secret::Secret;
 use crate::text::Email;
-use crate::time::Timestamp;
+use crate::time::{MAX_SKEW_SECONDS, Timestamp};
 
 pub use keys::GoogleKeys;
 

@@ -120,7 +120,9 @@ fn again(app: &App, earlier: &Record, fingerprint: &str) -> Result<Start, Error>
     }
     match &earlier.answer {
         Some(answer) => sealed::open(app, &earlier.counter_id, answer).map(Start::Replay),
-        None => Err(in_flight((earlier.expires_at - app.now().as_seconds()).clamp(1, 5).unsigned_abs())),
+        None => Err(in_flight(
+            earlier.expires_at.saturating_sub(app.now().as_seconds()).clamp(1, 5).unsigned_abs(),
+        )),
     }
 }
 

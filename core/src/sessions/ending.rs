@@ -56,7 +56,7 @@ pub async fn end_all(
     began_before: Timestamp,
 ) -> Result<usize, Error> {
     end_where(app, user_id, |session| {
-        session.created_at <= began_before && except != Some(session.session_id.as_str())
+        began_by(app, session, began_before) && except != Some(session.session_id.as_str())
     })
     .await
 }
@@ -71,8 +71,13 @@ pub async fn end_on_device(
     device_id: &str,
     began_before: Timestamp,
 ) -> Result<usize, Error> {
-    end_where(app, user_id, |session| session.created_at <= began_before && session.device_id == device_id)
+    end_where(app, user_id, |session| began_by(app, session, began_before) && session.device_id == device_id)
         .await
+}
+
+/// Whether a session began by an instant. One that will only begin did so before the clock was set back.
+fn began_by(app: &App, session: &Session, instant: Timestamp) -> bool {
+    session.created_at <= instant || session.created_at.is_ahead(app.now())
 }
 
 async fn end_where(

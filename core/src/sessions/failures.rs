@@ -140,8 +140,13 @@ impl Failures {
         let until = self.sources.get(source).map_or(Timestamp::default(), |source| source.until);
         let everybody = (self.consecutive >= MAX_CONSECUTIVE).then(|| now.plus_seconds(LONGEST_WAIT_SECONDS));
         let until = everybody.map_or(until, |everybody| everybody.max(until));
-        let millis = until.as_millis() - now.as_millis();
-        u64::try_from(millis).ok().filter(|millis| *millis > 0).map(|millis| millis.div_ceil(1000))
+        let millis = until.as_millis().saturating_sub(now.as_millis());
+        // What would last longer was counted before the clock was set back.
+        let most = LONGEST_WAIT_SECONDS.unsigned_abs() * 1000;
+        u64::try_from(millis)
+            .ok()
+            .filter(|millis| (1..=most).contains(millis))
+            .map(|millis| millis.div_ceil(1000))
     }
 
     fn add(&mut self, source: String, now: Timestamp) {
@@ -160,7 +165,8 @@ impl SourceFailures {
     fn add(&mut self, now: Timestamp) {
         // A source that had to wait is not forgiven with the window: its next failure makes it wait longer.
         let patience = if self.count >= FREE_FAILURES { LONGEST_WAIT_SECONDS } else { WINDOW_SECONDS };
-        if now.seconds_since(self.since.max(self.until)) >= patience {
+        let age = now.seconds_since(self.since.max(self.until));
+        if age >= patience || age < -LONGEST_WAIT_SECONDS {
             *self = Self::default();
         }
         if self.count == 0 {
@@ -214,6 +220,21 @@ mod tests {
         assert_eq!(failures.wait("a", at(70)), Some(120));
         failures.add("a".into(), at(200));
         assert_eq!(failures.wait("a", at(200)), Some(240));
+    }
+
+    #[test]
+    fn p8_what_was_counted_by_a_clock_far_ahead_holds_nobody_up() {
+        let (mut failures, year) = (Failures::default(), 365 * 24 * 60 * 60);
+        for _ in 0..12 {
+            failures.add("a".into(), at(year));
+        }
+        assert_eq!(failures.wait("a", at(0)), None);
+        failures.add("a".into(), at(0));
+        assert_eq!(failures.wait("a", at(0)), None, "it is counted anew");
+        for n in 1..10 {
+            failures.add("a".into(), at(n));
+        }
+        assert!(failures.wait("a", at(10)).is_some());
     }
 
     #[test]

@@ -133,12 +133,15 @@ fn is_plain_usable(app: &App, session: &Session, token: &Secret) -> bool {
 fn rotated(app: &App, session: &Session) -> Session {
     let now = app.now();
     let slid = now.plus_seconds(app.settings.refresh_token_seconds);
-    let refresh_expires_at = slid.min(session.absolute_end(app.settings.session_max_seconds, now));
+    let slid = slid.min(session.absolute_end(app.settings.session_max_seconds, now));
+    // While the clock is behind, the session must not end earlier than it would have without this refresh.
+    let ahead = session.last_used_at.filter(|used| used.is_ahead(now));
+    let refresh_expires_at = if ahead.is_some() { session.refresh_expires_at } else { slid };
     Session {
         refresh_counter: session.refresh_counter.saturating_add(1),
         rotated_at: Some(now),
         refresh_expires_at,
-        last_used_at: Some(now),
+        last_used_at: ahead.or(Some(now)),
         updated_at: now,
         purge_at: Some(refresh_expires_at.plus_seconds(KEPT_SECONDS).as_seconds()),
         ..session.clone()

@@ -42,7 +42,7 @@ impl Verification {
     /// Seconds until another code may be asked for.
     #[must_use]
     pub fn cool_down(&self, now: Timestamp) -> Option<u64> {
-        let wait = COOL_DOWN_SECONDS - now.seconds_since(self.sent_at);
+        let wait = COOL_DOWN_SECONDS.saturating_sub(now.seconds_since(self.sent_at));
         u64::try_from(wait).ok().filter(|wait| (1..=COOL_DOWN_SECONDS.unsigned_abs()).contains(wait))
     }
 }

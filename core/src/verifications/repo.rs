@@ -68,7 +68,9 @@ pub fn issue(
     let nonce = hex(&app.random::<32>()?);
     let code = code::derive(&app.server_keys.codes, purpose, user_id, &nonce);
     let ends = now.plus_seconds(purpose.valid_seconds());
-    let window = old.map(|old| &old.value).filter(|old| old.window_ends_at > now);
+    // A window that ends later than any can was begun before the clock was set back.
+    let open = |old: &&Verification| old.window_ends_at > now && !old.window_ends_at.is_ahead(ends);
+    let window = old.map(|old| &old.value).filter(open);
     let verification = Verification {
         user_id: user_id.to_owned(),
         purpose: purpose.name().to_owned(),

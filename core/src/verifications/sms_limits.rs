@@ -74,7 +74,8 @@ pub async fn take(app: &App, phone: &Phone, user_id: &str, addr: IpAddr) -> Resu
     let [.., total] = limits.as_slice() else { return Ok(Vec::new()) };
     let mut writes = Vec::with_capacity(limits.len());
     for (limit, stored) in limits.iter().zip(counts) {
-        let sent = stored.as_ref().map(|stored| stored.value.clone()).unwrap_or_default();
+        let sent = stored.as_ref().map(|stored| stored.value.clone()).filter(|sent| !sent.is_ahead(now));
+        let sent = sent.unwrap_or_default();
         if std::ptr::eq(limit, total) && sent.count >= limit.most {
             return Err(budget_spent(limit.most));
         }
@@ -105,13 +106,13 @@ fn limits(app: &App, phone: &Phone, user_id: &str, addr: IpAddr, now: Timestamp)
 
 fn check(sent: &Sent, limit: &Limit, now: Timestamp) -> Result<(), Error> {
     if sent.count >= limit.most {
-        let wait = (sent.expires_at - now.as_seconds()).max(1).unsigned_abs();
+        let wait = sent.expires_at.saturating_sub(now.as_seconds()).max(1).unsigned_abs();
         return Err(Error::too_many("too_many_attempts", "no more messages today: try again tomorrow", wait));
     }
     if limit.pauses && sent.count > 0 {
         let pause =
             COOL_DOWN_SECONDS.saturating_mul(1 << (sent.count - 1).min(16)).min(LONGEST_PAUSE_SECONDS);
-        let wait = sent.last_at.plus_seconds(pause).as_millis() - now.as_millis();
+        let wait = sent.last_at.plus_seconds(pause).as_millis().saturating_sub(now.as_millis());
         if (1..=LONGEST_PAUSE_SECONDS * 1000).contains(&wait) {
             let wait = wait.unsigned_abs().div_ceil(1000);
             return Err(Error::too_many(
@@ -131,6 +132,11 @@ fn budget_spent(limit: u32) -> Error {
 }
 
 impl Sent {
+    /// Whether it was counted before the clock was set back.
+    fn is_ahead(&self, now: Timestamp) -> bool {
+        self.last_at.is_ahead(now)
+    }
+
     fn and_one(self, limit: &Limit, now: Timestamp) -> Self {
         let begins = self.count == 0;
         Self {

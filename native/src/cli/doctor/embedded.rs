@@ -3,11 +3,9 @@
 use std::path::Path;
 use std::time::SystemTime;
 
-use rusqlite::{Connection, OpenFlags};
-
 use super::Finding::{self, Fine, Warning, Wrong};
 use super::{Report, check_clock, check_data_dir, files};
-use crate::store::sqlite::{DATABASE, is_interrupted};
+use crate::store::sqlite::{self, DATABASE, is_gone, is_interrupted};
 
 /// Below this the database soon cannot grow.
 const LITTLE_SPACE_MIB: u64 = 512;
@@ -37,22 +35,16 @@ fn check_database(data_dir: &Path) -> Finding {
     if is_interrupted(data_dir) {
         return Wrong(format!("a restore into {} was interrupted; run it again", data_dir.display()));
     }
-    let Ok(metadata) = file.metadata() else {
+    if !file.exists() && !is_gone(data_dir) {
         return Fine(format!("created at first start: {}", file.display()));
-    };
-    match quick_check(&file) {
-        Ok(found) if found == "ok" => {
-            Fine(format!("{} is sound, {} KiB", file.display(), metadata.len() / 1024))
-        }
-        Ok(found) => Wrong(format!("{} is damaged ({found}): keep it, and restore a backup", file.display())),
-        Err(error) => Wrong(format!("{} cannot be read: {error}", file.display())),
     }
-}
-
-fn quick_check(file: &Path) -> rusqlite::Result<String> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(file, flags)?;
-    connection.query_row("PRAGMA quick_check(1)", (), |row| row.get(0))
+    match sqlite::check(data_dir) {
+        Ok(()) => {
+            let bytes = file.metadata().map_or(0, |metadata| metadata.len());
+            Fine(format!("{} is sound, {} KiB", file.display(), bytes / 1024))
+        }
+        Err(error) => Wrong(error.to_string()),
+    }
 }
 
 fn newest_file(folder: &Path) -> Option<SystemTime> {

@@ -13,7 +13,9 @@ use super::{
     connection::open_reader,
     error::DatabaseError,
     files::{DATABASE, DirLock, create_new, remove, sync, sync_parent, with_suffix},
-    migrate::known_version,
+    listing::Listing,
+    migrate::{known_version, migrate},
+    rows::checksum,
     schema::Statements,
 };
 
@@ -52,6 +54,8 @@ pub fn backup(dir: &Path, to: &Path) -> Result<(), DatabaseError> {
 pub fn amend(copy: &Path, items: &[(Key, Item)]) -> Result<(), DatabaseError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(copy, flags).map_err(DatabaseError::sqlite(copy))?;
+    // A copy of an older one, too, is written as this program does.
+    migrate(&mut connection, copy)?;
     let replaced = connection.transaction().and_then(|transaction| {
         items.iter().try_for_each(|(key, item)| replace(&transaction, key, item))?;
         transaction.commit()
@@ -224,8 +228,11 @@ fn publish(partial: &Path, to: &Path) -> Result<(), DatabaseError> {
     sync_parent(to)
 }
 
-/// Reads the whole of a database that nothing uses, and checks that this program could use it.
-fn verify(file: &Path) -> Result<(), DatabaseError> {
+/// Reads the whole of a database, in use or not, and checks that this program could use it.
+///
+/// # Errors
+/// `Damaged`, `Newer`, `Io`, `Sqlite`.
+pub fn verify(file: &Path) -> Result<(), DatabaseError> {
     let metadata = fs::metadata(file).map_err(DatabaseError::io(file))?;
     let damaged = |detail: &str| DatabaseError::Damaged { file: file.to_owned(), detail: detail.to_owned() };
     if metadata.len() == 0 {
@@ -236,7 +243,13 @@ fn verify(file: &Path) -> Result<(), DatabaseError> {
     known_version(&connection, file)?;
     let found: String =
         connection.query_row("PRAGMA integrity_check(1)", (), |row| row.get(0)).map_err(sqlite())?;
-    if found == "ok" { Ok(()) } else { Err(damaged(&found)) }
+    if found != "ok" {
+        return Err(damaged(&found));
+    }
+    match Listing::open(file)?.damage()?.first() {
+        None => Ok(()),
+        Some(damage) => Err(damaged(&damage.to_string())),
+    }
 }
 
 fn replace(connection: &Connection, key: &Key, item: &Item) -> rusqlite::Result<()> {
@@ -245,7 +258,8 @@ fn replace(connection: &Connection, key: &Key, item: &Item) -> rusqlite::Result<
     let version: i64 =
         connection.query_row(&statements.get, (&key.hash, &key.range), |row| row.get("version"))?;
     let text = serde_json::Value::from(item.clone()).to_string();
-    connection.execute(&statements.put, (&key.hash, &key.range, text, version)).map(drop)
+    let checksum = checksum(key.table, version, text.as_bytes());
+    connection.execute(&statements.put, (&key.hash, &key.range, text, version, checksum)).map(drop)
 }
 
 fn rename(from: &Path, to: &Path) -> Result<(), DatabaseError> {

@@ -6,15 +6,20 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use portico_core::ports::{
-    clock::Clock,
-    store::{Condition, StoreError, Version},
+use portico_core::{
+    ports::{
+        clock::Clock,
+        store::{Condition, StoreError, Version},
+        store_index::is_expired,
+    },
+    time::Timestamp,
 };
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::{
     error::{kind, store_error},
-    schema::STATEMENTS,
+    rows::{corrupt, decode, note_damage},
+    schema::{STATEMENTS, Statements},
     writer::{Caller, Change, Counts, Job, Prepared},
 };
 use crate::sync::{mpsc::Receiver, oneshot};
@@ -108,7 +113,7 @@ impl Thread {
     /// Applies each caller's transaction in a commit of its own, so that an error is theirs alone.
     fn one_by_one(&mut self, callers: impl Iterator<Item = Caller>) {
         for caller in callers {
-            let outcome = self.begin().and_then(|()| self.apply(&caller.writes));
+            let outcome = self.begin().map_err(store_error).and_then(|()| self.apply(&caller.writes));
             let committed = match outcome {
                 Ok(_) => self.commit(),
                 Err(_) => {
@@ -131,58 +136,79 @@ impl Thread {
 
     fn result(
         &self,
-        outcome: rusqlite::Result<Outcome>,
+        outcome: Result<Outcome, StoreError>,
         committed: &rusqlite::Result<()>,
     ) -> Result<(), StoreError> {
         self.counts.transactions.fetch_add(1, Ordering::Relaxed);
         match (outcome, committed) {
-            (Err(error), _) => Err(store_error(error)),
+            (Err(error), _) => Err(error),
             (_, Err(error)) => Err(StoreError::new(kind(error), format!("the commit failed: {error}"))),
             (Ok(Err(write)), _) => Err(StoreError::conflict(write)),
             (Ok(Ok(())), _) => Ok(()),
         }
     }
 
-    fn apply(&self, writes: &[Prepared]) -> rusqlite::Result<Outcome> {
-        let now = self.clock.now().as_seconds();
+    fn apply(&self, writes: &[Prepared]) -> Result<Outcome, StoreError> {
         for (index, write) in writes.iter().enumerate() {
-            if write.when != Condition::Always && !write.when.holds(self.version(write, now)?) {
+            if write.when != Condition::Always && !write.when.holds(self.version(write)?) {
                 return Ok(Err(index));
             }
         }
-        for Prepared { statements, key, change, .. } in writes {
-            match change {
-                Change::Put { text, version } => self
-                    .connection
-                    .prepare_cached(&statements.put)?
-                    .execute((&key.hash, &key.range, text, version))?,
-                Change::Delete => {
-                    self.connection.prepare_cached(&statements.delete)?.execute((&key.hash, &key.range))?
-                }
-                Change::None => 0,
-            };
-        }
+        writes.iter().try_for_each(|write| {
+            let changed = self.change(write).map_err(store_error);
+            changed.inspect_err(|error| note_damage(write.key.table, error))
+        })?;
         Ok(Ok(()))
     }
 
-    fn version(&self, write: &Prepared, now: i64) -> rusqlite::Result<Option<Version>> {
-        let mut statement = self.connection.prepare_cached(&write.statements.version)?;
-        let found = statement.query_row((&write.key.hash, &write.key.range, now), |row| {
-            let (version, expired): (i64, bool) = (row.get(0)?, row.get(1)?);
-            Ok((!expired).then_some(Version(version.cast_unsigned())))
+    fn change(&self, write: &Prepared) -> rusqlite::Result<()> {
+        let Prepared { statements, key, change, .. } = write;
+        match change {
+            Change::Put { text, version, checksum } => self
+                .connection
+                .prepare_cached(&statements.put)?
+                .execute((&key.hash, &key.range, text, version, checksum))?,
+            Change::Delete => {
+                self.connection.prepare_cached(&statements.delete)?.execute((&key.hash, &key.range))?
+            }
+            Change::None => 0,
+        };
+        Ok(())
+    }
+
+    fn version(&self, write: &Prepared) -> Result<Option<Version>, StoreError> {
+        let (now, key) = (self.clock.now(), &write.key);
+        let found = self.connection.prepare_cached(&write.statements.version).and_then(|mut statement| {
+            let parameters = (&key.hash, &key.range, now.as_seconds());
+            let columns = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get(1)?));
+            statement.query_row(parameters, columns).optional()
         });
-        Ok(found.optional()?.flatten())
+        match found.map_err(store_error)? {
+            None => Ok(None),
+            Some((version, false)) => Ok(Some(Version(version.cast_unsigned()))),
+            Some((_, true)) => self.check_expired(write, now).map(|()| None),
+        }
+    }
+
+    /// What has expired may be replaced; what only looks so is damaged, and may not.
+    fn check_expired(&self, write: &Prepared, now: Timestamp) -> Result<(), StoreError> {
+        let (key, table) = (&write.key, write.key.table);
+        let read = self.connection.prepare_cached(&write.statements.get).and_then(|mut statement| {
+            statement.query_row((&key.hash, &key.range), |row| Ok(decode(table, row)))
+        });
+        let checked = read.map_err(store_error).flatten().and_then(|stored| {
+            let expired = is_expired(table, &stored.item, now);
+            if expired { Ok(()) } else { Err(corrupt(table, "an item expired too early")) }
+        });
+        checked.inspect_err(|error| note_damage(table, error))
     }
 
     fn purge(&mut self) -> rusqlite::Result<usize> {
-        let now = self.clock.now().as_seconds();
+        let now = self.clock.now();
         self.begin()?;
         let mut purged = 0;
-        for sql in STATEMENTS.iter().filter_map(|statements| statements.purge.as_deref()) {
-            let left = i64::try_from(PURGED - purged).unwrap_or_default();
-            let removed =
-                self.connection.prepare_cached(sql).and_then(|mut statement| statement.execute((now, left)));
-            match removed {
+        for statements in STATEMENTS.iter() {
+            match self.purge_table(statements, PURGED - purged, now) {
                 Ok(count) => purged += count,
                 Err(error) => {
                     self.roll_back();
@@ -191,6 +217,23 @@ impl Thread {
             }
         }
         self.commit().map(|()| purged)
+    }
+
+    /// Removes at most so many expired items of a table. Those that are damaged are evidence, and stay.
+    fn purge_table(&self, statements: &Statements, most: usize, now: Timestamp) -> rusqlite::Result<usize> {
+        let Some(expired) = &statements.expired else { return Ok(0) };
+        let table = statements.table;
+        let mut select = self.connection.prepare_cached(expired)?;
+        let most = i64::try_from(most).unwrap_or_default();
+        let rows = select.query_map((now.as_seconds(), most), |row| {
+            let sound = decode(table, row).inspect_err(|error| note_damage(table, error));
+            let expired = sound.is_ok_and(|stored| is_expired(table, &stored.item, now));
+            expired.then(|| row.get(3)).transpose()
+        })?;
+        let rows = rows.filter_map(Result::transpose).collect::<rusqlite::Result<Vec<i64>>>()?;
+        let mut delete = self.connection.prepare_cached(&statements.delete_row)?;
+        rows.iter().try_for_each(|row| delete.execute([row]).map(drop))?;
+        Ok(rows.len())
     }
 
     fn begin(&mut self) -> rusqlite::Result<()> {

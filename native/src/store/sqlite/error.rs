@@ -38,6 +38,31 @@ pub enum DatabaseError {
         /// What was found.
         detail: String,
     },
+    /// The log lost transactions that were acknowledged.
+    #[error(
+        "{log} is damaged: {transactions} transactions behind byte {whole_bytes} cannot be read; keep it with its database \
+         and restore a backup, or, to go on without them, run `truncate -s {whole_bytes} {log}` and then `portico doctor`",
+        log = log.display()
+    )]
+    LogDamaged {
+        /// The log.
+        log: PathBuf,
+        /// How many of its transactions cannot be read.
+        transactions: u64,
+        /// Where the last one ends that can.
+        whole_bytes: u64,
+    },
+    /// There was a database, and there is none any more.
+    #[error(
+        "{} is gone or empty, and there was one: restore a backup, or delete {} to begin with nothing",
+        file.display(), lock.display()
+    )]
+    Gone {
+        /// The database file.
+        file: PathBuf,
+        /// The lock's file, which remembers it.
+        lock: PathBuf,
+    },
     /// A restore into the directory began and did not end.
     #[error("a restore into {} was interrupted; run it again", dir.display())]
     Interrupted {
@@ -51,7 +76,7 @@ pub enum DatabaseError {
         path: PathBuf,
     },
     /// A file or directory cannot be used.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {source}{}", path.display(), advice(source.kind()))]
     Io {
         /// The file or directory.
         path: PathBuf,
@@ -59,7 +84,7 @@ pub enum DatabaseError {
         source: io::Error,
     },
     /// SQLite refuses.
-    #[error("{}: {source}", file.display())]
+    #[error("{}: {source}{}", file.display(), sqlite_advice(source))]
     Sqlite {
         /// The database file.
         file: PathBuf,
@@ -80,6 +105,31 @@ impl DatabaseError {
             StoreErrorKind::Corrupt => Self::Damaged { file, detail: source.to_string() },
             _ => Self::Sqlite { file, source },
         }
+    }
+}
+
+/// What an operator can do about a disk.
+fn advice(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "; the disk of DATA_DIR is full: make space, or move it to a larger one"
+        }
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+            "; DATA_DIR is read-only for this program: make it writable for the user that runs it, or set another"
+        }
+        _ => "",
+    }
+}
+
+fn sqlite_advice(error: &rusqlite::Error) -> &'static str {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => advice(io::ErrorKind::StorageFull),
+        Some(ErrorCode::ReadOnly) => advice(io::ErrorKind::ReadOnlyFilesystem),
+        // What SQLite says of its shared memory when there is no room for it.
+        Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => {
+            "; the disk of DATA_DIR may be full or failing: make space, and look at the system's log"
+        }
+        _ => "",
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
-    io,
+    io::{self, Write},
     path::{Path, PathBuf},
 };
 
@@ -15,7 +15,7 @@ const LOCK: &str = "portico.lock";
 
 /// The right to use a data directory; gone when dropped, or when the process ends in whatever way.
 #[derive(Debug)]
-pub(super) struct DirLock(#[expect(dead_code, reason = "held for its lock")] File);
+pub(super) struct DirLock(File);
 
 impl DirLock {
     /// Creates the directory if there is none, and locks it.
@@ -30,6 +30,30 @@ impl DirLock {
             Err(TryLockError::Error(source)) => Err(DatabaseError::Io { path, source }),
         }
     }
+
+    /// Notes in the lock's file that the directory has a database from now on.
+    pub(super) fn note_database(&self, dir: &Path) -> Result<(), DatabaseError> {
+        let note = || match self.0.metadata()?.len() {
+            0 => (&self.0).write_all(b"there is a database\n").and_then(|()| self.0.sync_all()),
+            _ => Ok(()),
+        };
+        note().map_err(DatabaseError::io(dir.join(LOCK)))
+    }
+}
+
+/// Whether a directory's database is gone, or empty, though there was one. Nothing else tells a disk that lost it from a
+/// directory that is used for the first time.
+pub fn is_gone(dir: &Path) -> bool {
+    let length = |name| fs::metadata(dir.join(name)).map_or(0, |metadata| metadata.len());
+    length(LOCK) > 0 && length(DATABASE) == 0
+}
+
+/// Refuses a directory whose database is gone.
+pub(super) fn refuse_gone(dir: &Path) -> Result<(), DatabaseError> {
+    if is_gone(dir) {
+        return Err(DatabaseError::Gone { file: dir.join(DATABASE), lock: dir.join(LOCK) });
+    }
+    Ok(())
 }
 
 /// Creates an empty file that only its owner reads; fails if there is one.

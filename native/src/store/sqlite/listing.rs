@@ -2,19 +2,25 @@
 //!
 //! Each page is a read of its own, so that no log grows behind a command that takes hours.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use portico_core::{
     ports::{
-        store::{Key, Version, Versioned},
+        store::{Key, StoreError, Versioned},
         store_ext,
     },
-    schema::Table,
+    schema::{TABLES, Table},
 };
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql};
 use serde::de::DeserializeOwned;
 
-use super::{connection::open_reader, error::DatabaseError, migrate::known_version, schema::Statements};
+use super::{
+    connection::open_reader,
+    error::DatabaseError,
+    migrate::{CHECKSUMS, known_version},
+    rows::{COLUMNS, UNCHECKED_COLUMNS, check_key, decode, note_damage},
+};
 
 /// Items that one read fetches.
 const PAGE: usize = 500;
@@ -24,6 +30,8 @@ const PAGE: usize = 500;
 pub struct Listing {
     connection: Connection,
     file: PathBuf,
+    /// What is read of each row.
+    columns: &'static str,
 }
 
 impl Listing {
@@ -35,8 +43,8 @@ impl Listing {
         // Else SQLite would only say that it is "unable to open database file".
         std::fs::metadata(file).map_err(DatabaseError::io(file))?;
         let connection = open_reader(file).map_err(DatabaseError::sqlite(file))?;
-        known_version(&connection, file)?;
-        Ok(Self { connection, file: file.to_owned() })
+        let columns = if known_version(&connection, file)? < CHECKSUMS { UNCHECKED_COLUMNS } else { COLUMNS };
+        Ok(Self { connection, file: file.to_owned(), columns })
     }
 
     /// Visits every item of a table whose key has no range, in the order of the keys, until a visit fails.
@@ -51,13 +59,22 @@ impl Listing {
         table: &'static Table,
         mut visit: impl FnMut(T) -> Result<(), E>,
     ) -> Result<(), E> {
+        let (columns, name, hash) = (self.columns, table.name, table.hash);
+        let sql = format!(
+            "SELECT {columns}, \"{hash}\" FROM \"{name}\" WHERE \"{hash}\" > ?1 ORDER BY \"{hash}\" LIMIT {PAGE}"
+        );
         let mut after = String::new();
         loop {
-            let page = self.page(table, &after).map_err(DatabaseError::sqlite(&self.file))?;
-            let Some((last, _, _)) = page.last() else { return Ok(()) };
-            after.clone_from(last);
-            for (_, text, version) in page {
-                visit(self.decode(&text, version)?)?;
+            let page: Vec<(String, _)> =
+                self.page(&sql, &after, |row| Ok((row.get(4)?, decode(table, row))))?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            after = self.beyond(last.clone(), after)?;
+            for (hash, stored) in page {
+                let stored = stored.and_then(|stored| {
+                    check_key(&Key::new(table, hash), &stored.item)?;
+                    store_ext::decode(stored)
+                });
+                visit(stored.map_err(|error| self.damaged(table, &error))?.value)?;
             }
         }
     }
@@ -67,31 +84,98 @@ impl Listing {
     /// # Errors
     /// As [`Listing::each`].
     pub fn find<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, DatabaseError> {
-        let statements = Statements::of(key.table).map_err(|error| self.damaged(&error))?;
-        let read = self.connection.prepare_cached(&statements.get).and_then(|mut statement| {
-            statement.query_row((&key.hash, &key.range), |row| Ok((row.get(0)?, row.get(1)?))).optional()
-        });
-        let found: Option<(String, i64)> = read.map_err(DatabaseError::sqlite(&self.file))?;
-        found.map(|(text, version)| self.decode(&text, version)).transpose()
+        let Some(stored) = self.get(key)? else { return Ok(None) };
+        let decoded = store_ext::decode(stored).map(|stored| Some(stored.value));
+        decoded.map_err(|error| self.damaged(key.table, &error))
     }
 
-    fn page(&self, table: &Table, after: &str) -> rusqlite::Result<Vec<(String, String, i64)>> {
-        let (name, hash) = (table.name, table.hash);
+    /// Reads every row of every table, by whatever way does not rest on an index, and returns what is wrong with those
+    /// that are damaged, table by table.
+    ///
+    /// # Errors
+    /// `Damaged` when even that way is.
+    pub fn damage(&self) -> Result<Vec<TableDamage>, DatabaseError> {
+        let damage = TABLES.iter().map(|table| self.damage_of(table));
+        let damage = damage.collect::<Result<Vec<_>, _>>()?;
+        Ok(damage.into_iter().filter(|damage| damage.rows > 0).collect())
+    }
+
+    fn damage_of(&self, table: &'static Table) -> Result<TableDamage, DatabaseError> {
         let sql = format!(
-            "SELECT \"{hash}\", item, version FROM \"{name}\" WHERE \"{hash}\" > ?1 \
-             ORDER BY \"{hash}\" LIMIT {PAGE}"
+            "SELECT {} FROM \"{}\" WHERE rowid > ?1 ORDER BY rowid LIMIT {PAGE}",
+            self.columns, table.name
         );
-        let columns = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
-        self.connection.prepare_cached(&sql)?.query_map([after], columns)?.collect()
+        let (mut damage, mut after) = (TableDamage { table: table.name, rows: 0, first: 0 }, i64::MIN);
+        loop {
+            let page: Vec<(i64, bool)> =
+                self.page(&sql, after, |row| Ok((row.get(3)?, self.is_sound(table, row))))?;
+            let Some((last, _)) = page.last() else { return Ok(damage) };
+            after = self.beyond(*last, after)?;
+            for (row, _) in page.iter().filter(|(_, sound)| !sound) {
+                damage.first = if damage.rows == 0 { *row } else { damage.first };
+                damage.rows += 1;
+            }
+        }
     }
 
-    fn decode<T: DeserializeOwned>(&self, text: &str, version: i64) -> Result<T, DatabaseError> {
-        let item = serde_json::from_str(text).map_err(|error| self.damaged(&error))?;
-        let stored = Versioned { item, version: Version(version.cast_unsigned()) };
-        store_ext::decode(stored).map(|stored| stored.value).map_err(|error| self.damaged(&error))
+    /// A damaged tree may lead in a circle.
+    fn beyond<K: PartialOrd>(&self, last: K, before: K) -> Result<K, DatabaseError> {
+        if last > before {
+            return Ok(last);
+        }
+        Err(DatabaseError::Damaged { file: self.file.clone(), detail: "its rows are in no order".to_owned() })
     }
 
-    fn damaged(&self, error: &dyn std::error::Error) -> DatabaseError {
-        DatabaseError::Damaged { file: self.file.clone(), detail: error.to_string() }
+    fn is_sound(&self, table: &'static Table, row: &Row<'_>) -> bool {
+        decode(table, row).is_ok_and(|stored| Key::of(table, &stored.item).is_some())
+    }
+
+    fn get(&self, key: &Key) -> Result<Option<Versioned>, DatabaseError> {
+        let table = key.table;
+        let range = table.range.map_or("NULL".to_owned(), |range| format!("\"{range}\""));
+        let sql = format!(
+            "SELECT {} FROM \"{}\" WHERE \"{}\" = ?1 AND {range} IS ?2",
+            self.columns, table.name, table.hash
+        );
+        let read = self.connection.prepare_cached(&sql).and_then(|mut statement| {
+            statement.query_row((&key.hash, &key.range), |row| Ok(decode(table, row))).optional()
+        });
+        let found = read.map_err(DatabaseError::sqlite(&self.file))?.transpose();
+        found.map_err(|error| self.damaged(table, &error))
+    }
+
+    fn page<T>(
+        &self,
+        sql: &str,
+        after: impl ToSql,
+        columns: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, DatabaseError> {
+        let read = self
+            .connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.query_map([after], columns)?.collect());
+        read.map_err(DatabaseError::sqlite(&self.file))
+    }
+
+    fn damaged(&self, table: &Table, error: &StoreError) -> DatabaseError {
+        note_damage(table, error);
+        DatabaseError::Damaged { file: self.file.clone(), detail: error.detail.clone() }
+    }
+}
+
+/// Rows of a table that are not what was written.
+#[derive(Debug)]
+pub struct TableDamage {
+    /// The table.
+    pub table: &'static str,
+    /// How many they are.
+    pub rows: u64,
+    /// The number of the first of them.
+    pub first: i64,
+}
+
+impl fmt::Display for TableDamage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "table {}: {} damaged, the first is row {}", self.table, self.rows, self.first)
     }
 }

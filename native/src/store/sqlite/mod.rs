@@ -10,8 +10,10 @@ mod connection;
 mod error;
 mod files;
 mod listing;
+mod log;
 mod migrate;
 mod readers;
+mod rows;
 mod schema;
 mod writer;
 
@@ -32,10 +34,10 @@ use portico_core::{
 };
 
 pub use self::{
-    backup::{Restoration, amend, backup, is_interrupted, replaced_at, restore_from},
+    backup::{Restoration, amend, backup, is_interrupted, replaced_at, restore_from, verify},
     error::DatabaseError,
-    files::DATABASE,
-    listing::Listing,
+    files::{DATABASE, is_gone},
+    listing::{Listing, TableDamage},
     writer::WriterCounts,
 };
 use self::{
@@ -44,6 +46,16 @@ use self::{
     readers::Readers,
     writer::{Prepared, Writer},
 };
+
+/// Reads the whole of a data directory's database and of its log, in use or not, and checks that a server could use it.
+///
+/// # Errors
+/// As [`verify`], and `LogDamaged`.
+pub fn check(dir: &Path) -> Result<(), DatabaseError> {
+    files::refuse_gone(dir)?;
+    log::check(dir)?;
+    verify(&dir.join(DATABASE))
+}
 
 /// Keeps items in an SQLite database.
 ///
@@ -72,6 +84,8 @@ impl SqliteStore {
         let dir = dir.into();
         let lock = DirLock::take(&dir)?;
         backup::refuse_interrupted_restore(&dir)?;
+        files::refuse_gone(&dir)?;
+        log::check(&dir)?;
         let file = dir.join(DATABASE);
         match files::create_new(&file) {
             Ok(_) | Err(DatabaseError::Exists { .. }) => {}
@@ -81,6 +95,7 @@ impl SqliteStore {
         migrate::migrate(&mut connection, &file)?;
         // SQLite flushes what is in its files; that they are in the directory is for us to flush.
         sync_parent(&file)?;
+        lock.note_database(&dir)?;
         let readers = Readers::open(&file).map_err(DatabaseError::sqlite(&file))?;
         let writer = Writer::start(connection, clock.clone(), Some(lock)).map_err(DatabaseError::io(&dir))?;
         Ok(Self { dir, clock, entropy, readers, writer })

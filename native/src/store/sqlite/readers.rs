@@ -5,15 +5,17 @@
 use std::path::Path;
 
 use portico_core::{
-    ports::store::{Item, Key, Page, StoreError, StoreErrorKind, Version, Versioned},
-    ports::store_index::{Plan, is_expired},
+    ports::store::{Item, Key, Order, Page, StoreError, StoreErrorKind, Versioned},
+    ports::store_index::{Place, Plan, is_expired},
+    schema::Table,
     time::Timestamp,
 };
-use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
 use super::{
     connection::open_reader,
     error::store_error,
+    rows::{check_key, corrupt, decode, note_damage},
     schema::{Statements, select},
 };
 use crate::{pool::Pool, sync::thread};
@@ -40,23 +42,25 @@ impl Readers {
 
     pub(super) fn get(&self, key: &Key, now: Timestamp) -> Result<Option<Versioned>, StoreError> {
         let statements = Statements::of(key.table)?;
-        self.with(|connection| {
+        self.with(key.table, |connection| {
             let mut statement = connection.prepare_cached(&statements.get).map_err(store_error)?;
-            let found = statement.query_row((&key.hash, &key.range), |row| Ok(versioned(row)));
-            let found = found.optional().map_err(store_error)?.transpose()?;
-            Ok(found.filter(|stored| !is_expired(key.table, &stored.item, now)))
+            let found = statement.query_row((&key.hash, &key.range), |row| Ok(decode(key.table, row)));
+            let Some(found) = found.optional().map_err(store_error)?.transpose()? else { return Ok(None) };
+            check_key(key, &found.item)?;
+            Ok(Some(found).filter(|stored| !is_expired(key.table, &stored.item, now)))
         })
     }
 
     pub(super) fn query(&self, plan: &Plan<'_>, now: Timestamp) -> Result<Page, StoreError> {
         Statements::of(plan.table)?;
         let (sql, parameters) = select(plan);
-        self.with(|connection| {
+        self.with(plan.table, |connection| {
             let mut statement = connection.prepare_cached(&sql).map_err(store_error)?;
             let mut rows = statement.query(params_from_iter(parameters)).map_err(store_error)?;
-            let (mut page, mut passed_over) = (Page::default(), 0);
+            let (mut page, mut passed_over, mut walk) = (Page::default(), 0, Walk::of(plan));
             while let Some(row) = rows.next().map_err(store_error)? {
-                let stored = versioned(row)?;
+                let stored = decode(plan.table, row)?;
+                walk.step(&stored.item)?;
                 let expired = is_expired(plan.table, &stored.item, now);
                 passed_over += usize::from(expired);
                 let count = page.items.len() + usize::from(!expired);
@@ -74,21 +78,44 @@ impl Readers {
         })
     }
 
-    fn with<T>(&self, read: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    fn with<T>(
+        &self,
+        table: &Table,
+        read: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let closed = || StoreError::new(StoreErrorKind::Unavailable, "the store is closed");
+        let read = |connection: &Connection| read(connection).inspect_err(|error| note_damage(table, error));
         self.0.with(read).unwrap_or_else(|| Err(closed()))
     }
 }
 
-fn versioned(row: &Row<'_>) -> Result<Versioned, StoreError> {
-    let corrupt = |detail| StoreError::new(StoreErrorKind::Corrupt, detail);
-    let version: i64 = row.get(1).map_err(store_error)?;
-    let text = row
-        .get_ref(0)
-        .map_err(store_error)?
-        .as_bytes()
-        .map_err(|error| corrupt("an item is no text").caused_by(error))?;
-    let item: Item = serde_json::from_slice(text)
-        .map_err(|error| corrupt("an item is no JSON object").caused_by(error))?;
-    Ok(Versioned { item, version: Version(version.cast_unsigned()) })
+/// The items of a page, held to what was asked: a damaged index may lead anywhere.
+struct Walk<'plan> {
+    plan: &'plan Plan<'plan>,
+    last: Option<Place>,
+}
+
+impl<'plan> Walk<'plan> {
+    fn of(plan: &'plan Plan<'plan>) -> Self {
+        Self { plan, last: plan.after.clone() }
+    }
+
+    /// Each item is one that the query asks for, and beyond the one before.
+    fn step(&mut self, item: &Item) -> Result<(), StoreError> {
+        let index = self.plan.index.map(|(index, _)| index);
+        let place = Place::of(self.plan.table, index, item).filter(|_| self.plan.selects(item));
+        let is_beyond = match (&place, &self.last) {
+            (None, _) => false,
+            (Some(_), None) => true,
+            (Some(place), Some(last)) => match self.plan.order {
+                Order::Ascending => place > last,
+                Order::Descending => place < last,
+            },
+        };
+        if !is_beyond {
+            return Err(corrupt(self.plan.table, "an index leads to another item"));
+        }
+        self.last = place;
+        Ok(())
+    }
 }

@@ -1,6 +1,6 @@
 //! The schema in SQL: what creates each table, and the statements that use it.
 //!
-//! A table has its key attributes as columns, the item's JSON text, and its version; the attributes that
+//! A table has its key attributes as columns, the item's JSON text, its version and a checksum; the attributes that
 //! indexes and expiry read are generated from the text and not stored (`VIRTUAL`), so that they cannot
 //! disagree with it. Tables keep SQLite's rowid: with `WITHOUT ROWID`, items above a kilobyte overflow their
 //! pages, and reads were measured at a third of the speed.
@@ -13,20 +13,24 @@ use portico_core::{
     schema::{Index, TABLES, Table},
 };
 
+use super::rows::COLUMNS;
+
 /// The statements of a table. Each takes the key as `?1` and `?2` (NULL if the table has no range).
 #[derive(Debug)]
 pub(super) struct Statements {
-    table: &'static Table,
-    /// Reads the item's text and version.
+    pub(super) table: &'static Table,
+    /// Reads the [`COLUMNS`] of the item's row.
     pub(super) get: String,
     /// Reads the version, and whether the item has expired at second `?3`.
     pub(super) version: String,
-    /// Stores text `?3` and version `?4`.
+    /// Stores text `?3`, version `?4` and checksum `?5`.
     pub(super) put: String,
     /// Removes the item.
     pub(super) delete: String,
-    /// Removes at most `?2` items that have expired at second `?1`, in tables whose items expire.
-    pub(super) purge: Option<String>,
+    /// Removes row `?1`.
+    pub(super) delete_row: String,
+    /// Reads the [`COLUMNS`] of at most `?2` items that have expired at second `?1`, in tables whose items expire.
+    pub(super) expired: Option<String>,
 }
 
 /// The statements of every table, in the order of the schema.
@@ -52,19 +56,20 @@ impl Statements {
             .map_or("?3 IS NULL".to_owned(), |attribute| format!("coalesce({} <= ?3, 0)", quoted(attribute)));
         Self {
             table,
-            get: format!("SELECT item, version FROM {name} WHERE {of_key}"),
+            get: format!("SELECT {COLUMNS} FROM {name} WHERE {of_key}"),
             version: format!("SELECT version, {expired} FROM {name} WHERE {of_key}"),
             put: format!(
-                "INSERT INTO {name} ({columns}, item, version) VALUES ({values}, ?3, ?4) \
-                 ON CONFLICT ({columns}) DO UPDATE SET item = excluded.item, version = excluded.version"
+                "INSERT INTO {name} ({columns}, item, version, checksum) VALUES ({values}, ?3, ?4, ?5) \
+                 ON CONFLICT ({columns}) DO UPDATE \
+                 SET item = excluded.item, version = excluded.version, checksum = excluded.checksum"
             ),
             delete: format!("DELETE FROM {name} WHERE {of_key}"),
-            purge: table.expires.map(|attribute| {
+            delete_row: format!("DELETE FROM {name} WHERE rowid = ?1"),
+            expired: table.expires.map(|attribute| {
                 format!(
-                    "DELETE FROM {name} WHERE rowid IN (SELECT rowid FROM {name} INDEXED BY {} \
-                     WHERE {} <= ?1 LIMIT ?2)",
+                    "SELECT {COLUMNS} FROM {name} INDEXED BY {} WHERE {expires} <= ?1 ORDER BY {expires} LIMIT ?2",
                     quoted(&expiry_index(table)),
-                    quoted(attribute),
+                    expires = quoted(attribute),
                 )
             }),
         }
@@ -79,7 +84,7 @@ pub(super) fn select<'plan>(plan: &'plan Plan<'_>) -> (String, Vec<&'plan str>) 
         parameters.push(value);
         "?"
     };
-    let mut sql = format!("SELECT item, version FROM {}", quoted(table.name));
+    let mut sql = format!("SELECT {COLUMNS} FROM {}", quoted(table.name));
     let mut conditions = Vec::new();
     if let Some((index, hash)) = plan.index {
         // Without it a wrong guess of SQLite's would read the whole table; with it, it would be an error.
@@ -127,14 +132,15 @@ pub(super) fn create_table(table: &Table) -> String {
     let key: Vec<String> = key_columns(table).map(quoted).collect();
     let columns: Vec<String> = key.iter().map(|column| format!("{column} TEXT NOT NULL")).collect();
     format!(
-        "CREATE TABLE {} ({}, item TEXT NOT NULL, version INTEGER NOT NULL, PRIMARY KEY ({})) STRICT",
+        "CREATE TABLE {} ({}, item TEXT NOT NULL, version INTEGER NOT NULL, checksum INTEGER NOT NULL, \
+         PRIMARY KEY ({})) STRICT",
         quoted(table.name),
         columns.join(", "),
         key.join(", ")
     )
 }
 
-/// The generated columns of a table: each one's name, and what adds it.
+/// The generated columns of a table: each one's name, and its definition.
 pub(super) fn generated_columns(table: &'static Table) -> Vec<(&'static str, String)> {
     let mut columns: Vec<(&'static str, String)> = Vec::new();
     for name in table.indexes.iter().flat_map(|index| [Some(index.hash), index.range]).flatten() {
@@ -142,14 +148,14 @@ pub(super) fn generated_columns(table: &'static Table) -> Vec<(&'static str, Str
             let path = format!("'$.{}'", quoted(name));
             let value =
                 format!("CASE json_type(item, {path}) WHEN 'text' THEN nullif(item ->> {path}, '') END");
-            columns.push((name, add_column(table, name, "TEXT", &value)));
+            columns.push((name, generated(name, "TEXT", &value)));
         }
     }
     if let Some(name) = table.expires {
         let path = format!("'$.{}'", quoted(name));
         let value =
             format!("CASE WHEN json_type(item, {path}) IN ('integer', 'real') THEN item ->> {path} END");
-        columns.push((name, add_column(table, name, "ANY", &value)));
+        columns.push((name, generated(name, "ANY", &value)));
     }
     columns
 }
@@ -172,12 +178,8 @@ pub(super) fn indexes(table: &'static Table) -> Vec<(String, String)> {
     indexes
 }
 
-fn add_column(table: &Table, name: &str, kind: &str, value: &str) -> String {
-    format!(
-        "ALTER TABLE {} ADD COLUMN {} {kind} GENERATED ALWAYS AS ({value}) VIRTUAL",
-        quoted(table.name),
-        quoted(name)
-    )
+fn generated(name: &str, kind: &str, value: &str) -> String {
+    format!("{} {kind} GENERATED ALWAYS AS ({value}) VIRTUAL", quoted(name))
 }
 
 fn create_index(table: &Table, name: String, columns: &[&str], present: &[&str]) -> (String, String) {
@@ -266,7 +268,10 @@ mod tests {
         for table in TABLES {
             let generated = generated_columns(table).into_iter().map(|(name, _)| name);
             for name in generated.chain(key_columns(table)).chain([table.name]) {
-                assert!(!["item", "version", "rowid"].contains(&name) && !name.contains('"'), "{name}");
+                assert!(
+                    !["item", "version", "checksum", "rowid"].contains(&name) && !name.contains('"'),
+                    "{name}"
+                );
             }
         }
     }

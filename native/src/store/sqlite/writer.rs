@@ -15,6 +15,7 @@ use rusqlite::Connection;
 use super::{
     commits::{PURGED, Thread},
     files::DirLock,
+    rows::checksum,
     schema::Statements,
 };
 use crate::sync::{
@@ -62,7 +63,7 @@ pub(super) struct Prepared {
 /// What a prepared write does where its condition holds.
 #[derive(Debug)]
 pub(super) enum Change {
-    Put { text: String, version: i64 },
+    Put { text: String, version: i64, checksum: i64 },
     Delete,
     None,
 }
@@ -71,12 +72,14 @@ impl Prepared {
     /// Prepares a write; a put stores `version`.
     pub(super) fn new(write: &Write, version: Version) -> Result<Self, StoreError> {
         let change = match write {
-            Write::Put { item, .. } => Change::Put {
-                text: serde_json::to_string(item).map_err(|error| {
+            Write::Put { item, .. } => {
+                let text = serde_json::to_string(item).map_err(|error| {
                     StoreError::new(StoreErrorKind::Unexpected, "an item is no JSON").caused_by(error)
-                })?,
-                version: version.0.cast_signed(),
-            },
+                })?;
+                let version = version.0.cast_signed();
+                let checksum = checksum(write.key().table, version, text.as_bytes());
+                Change::Put { text, version, checksum }
+            }
             Write::Delete { .. } => Change::Delete,
             Write::Check { .. } => Change::None,
         };

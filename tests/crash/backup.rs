@@ -1,4 +1,4 @@
-//! Backups of files, taken while people upload and delete.
+//! Backups taken while people register, upload and delete.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -119,4 +119,57 @@ async fn a_backup_amid_uploads_and_deletions_has_every_file_and_no_ghost() {
         let checked = folder.run(&["doctor"], &variables, "").await;
         assert!(checked.success && !checked.text.contains("missing"), "{}", checked.text);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_taken_while_serving_restores_everything_acknowledged_before() {
+    let folder = Folder::new();
+    let server = folder.serve(&[]).await;
+    let (code, auth) = server.post("/v1/users", &registration("ada")).await.unwrap();
+    assert_eq!(code, 201);
+    let refresh_of = |auth: &Value| auth["refresh_token"].as_str().unwrap().to_owned();
+    let ada = ("ada".to_owned(), refresh_of(&auth));
+    let told = Arc::<Mutex<Vec<(String, String)>>>::default();
+    let stop = Arc::new(AtomicBool::new(false));
+    let writer = {
+        let (told, stop, port) = (Arc::clone(&told), Arc::clone(&stop), server.port);
+        tokio::spawn(async move {
+            for n in 0.. {
+                if stop.load(Ordering::SeqCst) {
+                    return;
+                }
+                let username = format!("user-{n}");
+                let made = call(port, "POST", "/v1/users", None, Some(&registration(&username))).await;
+                let (code, auth) = made.unwrap();
+                assert_eq!(code, 201, "{auth}");
+                told.lock().unwrap().push((username, refresh_of(&auth)));
+            }
+        })
+    };
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let before = told.lock().unwrap().clone();
+    let backup = folder.run(&["backup", "copy"], &[], "").await;
+    assert!(backup.success, "{}", backup.text);
+    stop.store(true, Ordering::SeqCst);
+    writer.await.unwrap();
+    let again = folder.run(&["backup", "copy"], &[], "").await;
+    assert!(!again.success && again.text.contains("exists"), "{}", again.text);
+
+    let elsewhere = [("DATA_DIR", "restored")];
+    let restored = folder.run(&["restore", "copy"], &elsewhere, "").await;
+    assert!(restored.success, "{}", restored.text);
+    let second = folder.serve(&elsewhere).await;
+    assert!(!before.is_empty());
+    for (username, refresh) in before.iter().chain([&ada]) {
+        let login = json!({ "username": username, "password": PASSWORD });
+        assert_eq!(second.post("/v1/sessions/login", &login).await.unwrap().0, 200, "{username}");
+        let body = json!({ "refresh_token": refresh });
+        assert_eq!(second.post("/v1/sessions/refresh", &body).await.unwrap().0, 200, "{username}");
+    }
+    let in_use = folder.run(&["restore", "copy", "--force"], &elsewhere, "").await;
+    assert!(!in_use.success, "{}", in_use.text);
+    second.stop().await;
+    let occupied = folder.run(&["restore", "copy"], &elsewhere, "").await;
+    assert!(!occupied.success && occupied.text.contains("exists"), "{}", occupied.text);
+    server.stop().await;
 }
