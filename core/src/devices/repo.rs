@@ -13,6 +13,7 @@ use crate::App;
 use crate::auth::access::Caller;
 use crate::devices::model::{Device, DeviceChanges, DeviceUuid};
 use crate::error::Error;
+use crate::outbox::model::Entry;
 use crate::ports::store::{Condition, Item, Key, Query, Store, StoreError, Write};
 use crate::ports::store_ext::{StoreExt, Stored, decode, decode_page, encode, put};
 use crate::schema::DEVICES;
@@ -133,9 +134,10 @@ pub async fn remove(app: &Arc<App>, caller: &Caller, device_id: &str) -> Result<
     for _ in 0..TRIES {
         let stored = find_owned(store, caller, device_id).await?;
         let now = app.now();
-        match store.transact(&removal(app, &stored, now)?).await {
+        let promise = ending::sweep_device(app, &stored.value.user_id, device_id, now)?;
+        match store.transact_witnessed(&removal(&stored, &promise, now)?, &promise.key()).await {
             Ok(()) => {
-                ending::end_on_device(app, &stored.value.user_id, device_id, now).await?;
+                ending::end_on_device_promised(app, &stored.value.user_id, device_id, now).await;
                 return Ok(stored.value);
             }
             Err(error) if error.conflicting_write().is_some() => {}
@@ -145,10 +147,9 @@ pub async fn remove(app: &Arc<App>, caller: &Caller, device_id: &str) -> Result<
     Err(contended())
 }
 
-fn removal(app: &App, stored: &Stored<Device>, now: Timestamp) -> Result<[Write; 3], Error> {
+fn removal(stored: &Stored<Device>, promise: &Entry, now: Timestamp) -> Result<[Write; 3], Error> {
     let device = &stored.value;
     let kept = kept_key(&device.device_id);
-    let promise = ending::sweep_device(app, &device.user_id, &device.device_id, now)?;
     Ok([
         Write::Delete { key: key(&device.device_id), when: stored.unchanged() },
         Write::Put { item: kept_of(device, &kept, now)?, key: kept, when: Condition::Always },

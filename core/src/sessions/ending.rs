@@ -34,7 +34,9 @@ pub async fn end_one(app: &Arc<App>, stored: Stored<Session>) -> Result<bool, Er
                 return Ok(true);
             }
             Err(error) if error.conflicting_write().is_some() => {}
-            Err(error) => return Err(error.into()),
+            Err(error) => {
+                return if has_ended(app, &ended.session_id).await { Ok(true) } else { Err(error.into()) };
+            }
         }
         match repo::find(&*app.ports.store, &stored.value.session_id).await? {
             Some(present) => stored = present,
@@ -42,6 +44,33 @@ pub async fn end_one(app: &Arc<App>, stored: Stored<Session>) -> Result<bool, Er
         }
     }
     Err(Error::contended())
+}
+
+/// Whether a session ended although the answer was lost.
+async fn has_ended(app: &App, session_id: &str) -> bool {
+    // What is remembered of it is doubtful in any case.
+    app.session_cache.forget(session_id);
+    let found = repo::find(&*app.ports.store, session_id).await;
+    found.is_ok_and(|session| session.is_some_and(|session| !session.value.enable))
+}
+
+/// Ends a user's sessions, but for one, after a change that was committed together with [`sweep`]. The change stands
+/// whatever happens here: what cannot be ended now, that promise ends.
+pub async fn end_promised(app: &Arc<App>, user_id: &str, except: Option<&str>) {
+    // Until the change was committed a session could still begin, later than the change says.
+    report(user_id, end_all(app, user_id, except, app.now()).await);
+}
+
+/// The same for the sessions on a device, after [`sweep_device`].
+pub async fn end_on_device_promised(app: &Arc<App>, user_id: &str, device_id: &str, began_before: Timestamp) {
+    report(user_id, end_on_device(app, user_id, device_id, began_before).await);
+}
+
+fn report(user_id: &str, outcome: Result<usize, Error>) {
+    if let Err(error) = outcome {
+        let source = error.source.as_ref().map(tracing::field::display);
+        tracing::warn!(user_id, code = error.code, source, "sessions are ended a little later");
+    }
 }
 
 /// Ends a user's sessions that began at or before an instant, but for one; returns how many went on until now.

@@ -165,7 +165,7 @@ async fn commit(
     let ends = ends_sessions(&before.value, &after);
     if ends {
         let sweep = ending::sweep(app, &after.user_id, kept, after.updated_at)?;
-        tx.push(sweep.promise()?, Obstacle::Changed);
+        tx.push(sweep.promise()?, Obstacle::Changed).witness(sweep.key());
     }
     match tx.commit(&*app.ports.store).await? {
         Ok(()) => {}
@@ -173,8 +173,7 @@ async fn commit(
         Err(obstacle) => return Err(obstacle.into()),
     }
     if ends {
-        // Until the change was committed a session could still begin, later than `updated_at`.
-        ending::end_all(app, &after.user_id, kept, app.now()).await?;
+        ending::end_promised(app, &after.user_id, kept).await;
     }
     delivery::deliver_soon(app, notices.into_iter().map(|notice| notice.message_id).collect());
     Ok(Some(after))
@@ -216,10 +215,10 @@ pub async fn delete(app: &Arc<App>, request: &Request) -> Result<(), Error> {
         let sweep = ending::sweep(app, &after.user_id, None, now)?;
         let mut tx = Transaction::new();
         repo::put_renamed(&*app.ports.store, &mut tx, &before, &after).await?;
-        tx.push(sweep.promise()?, Obstacle::Changed);
+        tx.push(sweep.promise()?, Obstacle::Changed).witness(sweep.key());
         tx.push(purge::promise(app, &after.user_id, now)?.promise()?, Obstacle::Changed);
         if tx.commit(&*app.ports.store).await?.is_ok() {
-            ending::end_all(app, &after.user_id, None, app.now()).await?;
+            ending::end_promised(app, &after.user_id, None).await;
             record(request, caller, "account_deleted");
             return Ok(());
         }

@@ -96,10 +96,10 @@ pub async fn change(
     let mut tx = Transaction::new();
     repo::put_changed(&mut tx, user, &changed)?;
     tx.push(notice.promise()?, Obstacle::Changed);
-    tx.push(ending::sweep(app, &caller.user_id, kept, now)?.promise()?, Obstacle::Changed);
+    let sweep = ending::sweep(app, &caller.user_id, kept, now)?;
+    tx.push(sweep.promise()?, Obstacle::Changed).witness(sweep.key());
     tx.commit(&*app.ports.store).await??;
-    // Until the change was committed a session could still begin with the old password, later than `now`.
-    ending::end_all(app, &caller.user_id, kept, app.now()).await?;
+    ending::end_promised(app, &caller.user_id, kept).await;
     delivery::deliver_soon(app, vec![notice.message_id]);
     event.record("password_changed", Outcome::Success);
     Ok(())
