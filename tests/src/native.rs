@@ -313,7 +313,9 @@ pub fn binary() -> &'static Path {
         let profile = test_program.parent().and_then(Path::parent).expect("a target folder");
         let target = profile.parent().expect("a target folder");
         let status = std::process::Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--package", "portico", "--bin", "portico", "--target-dir"])
+            // As a test of its own package, so that it is built with the features that all tests are built with.
+            .args(["test", "--quiet", "--workspace", "--all-features", "--no-run", "--test", "sqlite_store"])
+            .arg("--target-dir")
             .arg(target)
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .status()
