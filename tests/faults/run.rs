@@ -333,9 +333,9 @@ pub(crate) struct Report {
     pub(crate) failures: Vec<String>,
 }
 
-/// Runs flows with no fault, and then with each; or, if it is not thorough, with each call's failing in one way, which are
-/// taken in turn.
-pub(crate) async fn enumerate(backend: &Backend, flows: &[Flow], seed: u64, thorough: bool) -> Report {
+/// Runs flows with no fault, and then with each; or, with a stride, with every so manyth call's failing in one way, calls
+/// and ways taken in turn.
+pub(crate) async fn enumerate(backend: &Backend, flows: &[Flow], seed: u64, stride: Option<usize>) -> Report {
     let mut report = Report::default();
     let mut number = 0;
     let only = std::env::var("PORTICO_FAULTS").ok();
@@ -351,12 +351,14 @@ pub(crate) async fn enumerate(backend: &Backend, flows: &[Flow], seed: u64, thor
             Ok(calls) => calls,
             Err(()) => continue,
         };
+        let turn = usize::try_from(seed).unwrap_or(0).wrapping_add(report.flows);
         let points: Vec<(usize, Way)> = calls
             .iter()
             .enumerate()
+            .filter(|(k, _)| stride.is_none_or(|stride| (k + turn) % stride == 0))
             .flat_map(|(k, call)| {
-                let turn = usize::try_from(seed).unwrap_or(0).wrapping_add(k) % call.ways.len();
-                let ways = if thorough { call.ways } else { &call.ways[turn..=turn] };
+                let way = (k + turn) / stride.unwrap_or(1) % call.ways.len();
+                let ways = if stride.is_none() { call.ways } else { &call.ways[way..=way] };
                 ways.iter().map(move |way| (k, *way))
             })
             .collect();

@@ -80,9 +80,14 @@ impl Backend {
         matches!(self, Self::Memory)
     }
 
-    /// Whether each call costs a round trip.
-    pub(crate) const fn is_far(&self) -> bool {
-        matches!(self, Self::DynamoStore(_) | Self::DynamoClient(_))
+    /// Every how manyth call fails where each costs a round trip, unless all are to.
+    pub(crate) const fn stride(&self) -> Option<usize> {
+        match self {
+            Self::Memory | Self::Sqlite => None,
+            // What the app makes of the store's failures is seen on the others.
+            Self::DynamoStore(_) => Some(6),
+            Self::DynamoClient(_) => Some(4),
+        }
     }
 
     /// Whether one failed attempt is no failure at all.
