@@ -85,7 +85,8 @@ fn read(item: Versioned) -> Option<AppVersion> {
 pub async fn create(store: &dyn Store, version: &AppVersion) -> Result<(), Error> {
     refuse_twin(store, version).await?;
     let mut tx = Transaction::new();
-    tx.put(key(&version.version_id), version, Condition::Absent, Obstacle::Changed)?;
+    let key = key(&version.version_id);
+    tx.put(key.clone(), version, Condition::Absent, Obstacle::Changed)?.witness(key);
     put_claim(&mut tx, version)?;
     Ok(tx.commit(store).await??)
 }

@@ -135,9 +135,9 @@ pub async fn remove(app: &Arc<App>, caller: &Caller, device_id: &str) -> Result<
         let stored = find_owned(store, caller, device_id).await?;
         let now = app.now();
         let sweep = ending::sweep_device(app, &stored.value.user_id, device_id, now)?;
-        match store.transact(&removal(&stored, &sweep, now)?).await {
+        match store.transact_witnessed(&removal(&stored, &sweep, now)?, &sweep.key()).await {
             Ok(()) => {
-                ending::fulfil(app, sweep).await?;
+                ending::fulfil(app, sweep).await;
                 return Ok(stored.value);
             }
             Err(error) if error.conflicting_write().is_some() => {}

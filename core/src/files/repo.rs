@@ -89,7 +89,7 @@ pub async fn begin(app: &App, file: &File, sweep_at: Timestamp) -> Result<u64, E
         let taken = quota::take(app, &file.uploaded_by_user_id, 1, file.size).await?;
         let mut tx = Transaction::new();
         tx.put(key(&file.file_id), file, Condition::Absent, ())?;
-        tx.push(taken.write, ()).push(sweep.clone(), ());
+        tx.push(taken.write, ()).push(sweep.clone(), ()).witness(key(&file.file_id));
         if tx.commit(&*app.ports.store).await?.is_ok() {
             return Ok(taken.left_bytes);
         }
@@ -113,9 +113,17 @@ pub async fn finish(app: &App, file: &File) -> Result<File, Error> {
         if more > 0 {
             tx.push(quota::take(app, &ready.uploaded_by_user_id, 0, more).await?.write, ());
         }
-        if tx.commit(&*app.ports.store).await?.is_ok() {
-            return Ok(ready);
+        match tx.commit(&*app.ports.store).await {
+            Ok(Ok(())) => return Ok(ready),
+            Ok(Err(())) => {}
+            Err(error) => return if is_stored(app, &ready).await { Ok(ready) } else { Err(error.into()) },
         }
     }
     Err(Error::contended())
+}
+
+/// Whether a file became ready although the answer was lost.
+async fn is_stored(app: &App, ready: &File) -> bool {
+    let found = find(&*app.ports.store, &ready.file_id).await;
+    found.is_ok_and(|stored| stored.is_some_and(|stored| stored.value == *ready))
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::sealed::{self, Answer};
 use crate::App;
 use crate::error::Error;
-use crate::ports::store::{Condition, Key, Write};
+use crate::ports::store::{Condition, Key, StoreErrorKind, Write};
 use crate::ports::store_ext::{StoreExt, Stored, put};
 use crate::schema::COUNTERS;
 
@@ -72,13 +72,20 @@ pub async fn start(app: &App, id: &str, fingerprint: &str, lease: i64) -> Result
         expires_at: app.now().plus_seconds(lease).as_seconds(),
     };
     for _ in 0..TRIES {
-        match app.ports.store.write(put(key(id), &record, Condition::Absent)?).await {
+        let unknown = match app.ports.store.write(put(key(id), &record, Condition::Absent)?).await {
             Ok(()) => return Ok(Start::Run(Run { record })),
-            Err(error) if error.conflicting_write().is_some() => {}
+            Err(error) if error.conflicting_write().is_some() => None,
+            Err(error) if error.kind == StoreErrorKind::Unavailable => Some(error),
             Err(error) => return Err(error.into()),
+        };
+        match app.ports.store.find::<Record>(&key(id)).await? {
+            // Written although the answer was lost: left alone, it would hold the key until its lease is over.
+            Some(own) if own.value.run == record.run => return Ok(Start::Run(Run { record })),
+            Some(earlier) => return again(app, &earlier.value, fingerprint),
+            None => {}
         }
-        if let Some(earlier) = app.ports.store.find::<Record>(&key(id)).await? {
-            return again(app, &earlier.value, fingerprint);
+        if let Some(error) = unknown {
+            return Err(error.into());
         }
     }
     Err(in_flight(1))

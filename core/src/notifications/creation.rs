@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::notifications::model::{Content, Notification};
 use crate::notifications::repo;
 use crate::ports::store::{Condition, MAX_WRITES, Write};
-use crate::ports::store_ext::put;
+use crate::ports::store_ext::{StoreExt, put};
 use crate::users::repo as users;
 use crate::validate::{Invalid, InvalidCode, Validator};
 
@@ -82,6 +82,8 @@ async fn notify(app: &Arc<App>, user_ids: &[&str], content: &Content) -> Result<
         let notification = Notification::new(app.new_id()?, user_id, content, now);
         writes.push(put(repo::key(&notification.notification_id), &notification, Condition::Absent)?);
     }
-    app.ports.store.transact(&writes).await?;
+    if let Some(first) = writes.first() {
+        app.ports.store.transact_witnessed(&writes, first.key()).await?;
+    }
     Ok(writes.len())
 }

@@ -51,6 +51,24 @@ pub trait StoreExt: Store {
     async fn write(&self, write: Write) -> Result<(), StoreError> {
         self.transact(std::slice::from_ref(&write)).await
     }
+
+    /// Applies every write or none, and if the answer is lost, looks whether it did.
+    ///
+    /// # Behavior
+    /// `witness` is a key that one of the writes makes and nobody else ever does, so that its being there is proof. Its
+    /// absence is none: the outcome stays unknown then.
+    ///
+    /// # Errors
+    /// As [`Store::transact`].
+    async fn transact_witnessed(&self, writes: &[Write], witness: &Key) -> Result<(), StoreError> {
+        match self.transact(writes).await {
+            Err(error) if error.kind == StoreErrorKind::Unavailable => match self.get(witness).await {
+                Ok(Some(_)) => Ok(()),
+                _ => Err(error),
+            },
+            outcome => outcome,
+        }
+    }
 }
 
 impl<S: Store + ?Sized> StoreExt for S {}
@@ -156,11 +174,12 @@ fn serialized_len(item: &Item) -> usize {
 pub struct Transaction<L> {
     writes: Vec<Write>,
     labels: Vec<L>,
+    witness: Option<Key>,
 }
 
 impl<L> Default for Transaction<L> {
     fn default() -> Self {
-        Self { writes: Vec::new(), labels: Vec::new() }
+        Self { writes: Vec::new(), labels: Vec::new(), witness: None }
     }
 }
 
@@ -202,12 +221,22 @@ impl<L: Copy> Transaction<L> {
         self
     }
 
+    /// Names the key by which [`StoreExt::transact_witnessed`] tells that the transaction was applied.
+    pub fn witness(&mut self, key: Key) -> &mut Self {
+        self.witness = Some(key);
+        self
+    }
+
     /// Applies every write or none.
     ///
     /// # Errors
     /// The outer error is the store's. The inner one is the label of the write whose condition did not hold.
     pub async fn commit<S: Store + ?Sized>(&self, store: &S) -> Result<Result<(), L>, StoreError> {
-        match store.transact(&self.writes).await {
+        let outcome = match &self.witness {
+            Some(witness) => store.transact_witnessed(&self.writes, witness).await,
+            None => store.transact(&self.writes).await,
+        };
+        match outcome {
             Ok(()) => Ok(Ok(())),
             Err(error) => match error.conflicting_write().and_then(|write| self.labels.get(write)) {
                 Some(label) => Ok(Err(*label)),

@@ -35,7 +35,9 @@ pub async fn end_one(app: &Arc<App>, stored: Stored<Session>) -> Result<bool, Er
                 return Ok(true);
             }
             Err(error) if error.conflicting_write().is_some() => {}
-            Err(error) => return Err(error.into()),
+            Err(error) => {
+                return if has_ended(app, &ended.session_id).await { Ok(true) } else { Err(error.into()) };
+            }
         }
         match repo::find(&*app.ports.store, &stored.value.session_id).await? {
             Some(present) => stored = present,
@@ -43,6 +45,14 @@ pub async fn end_one(app: &Arc<App>, stored: Stored<Session>) -> Result<bool, Er
         }
     }
     Err(Error::contended())
+}
+
+/// Whether a session ended although the answer was lost.
+async fn has_ended(app: &App, session_id: &str) -> bool {
+    // What is remembered of it is doubtful in any case.
+    app.session_cache.forget(session_id);
+    let found = repo::find(&*app.ports.store, session_id).await;
+    found.is_ok_and(|session| session.is_some_and(|session| !session.value.enable))
 }
 
 /// Ends a user's sessions that began at or before an instant, but for one; returns how many went on until now.
@@ -101,19 +111,20 @@ async fn end_where(
     }
 }
 
-/// Ends the sessions that a promise is about, now that the change is committed that it was written with.
+/// Ends the sessions that a promise is about, now that the change is committed that it was written with. The change
+/// stands whatever happens here: what cannot be ended now, the promise ends.
 ///
 /// # Behavior
 /// Until the commit a session could begin, later than the promise knew of. All that began by now are ended, and the
 /// promise is made anew for them: where the index trails, it is what finds them.
-///
-/// # Errors
-/// The store's, or 503 when others keep changing a session; the promise stands.
-pub async fn fulfil(app: &Arc<App>, promise: Entry) -> Result<(), Error> {
+pub async fn fulfil(app: &Arc<App>, promise: Entry) {
     let now = app.now();
     let promise = Entry { task: promise.task.for_sessions_until(now), ..promise };
     let (renewed, ended) = futures::join!(renew(app, &promise), end_promised(app, &promise.task));
-    renewed.and(ended)
+    if let Err(error) = renewed.and(ended) {
+        let source = error.source.as_ref().map(tracing::field::display);
+        tracing::warn!(code = error.code, source, "sessions are ended a little later");
+    }
 }
 
 async fn renew(app: &Arc<App>, promise: &Entry) -> Result<(), Error> {

@@ -16,7 +16,7 @@ use crate::ports::store::StoreError;
 use crate::ports::store_ext::{Stored, Transaction};
 use crate::secret::Secret;
 use crate::sessions::ending;
-use crate::sessions::model::Session;
+use crate::sessions::model::Begun;
 use crate::sessions::opening::{self, Opening};
 use crate::text::{Name, Username, fold};
 use crate::time::Timestamp;
@@ -34,7 +34,7 @@ pub async fn sign_in(
     client: &Client,
     credential: &Secret,
     device_uuid: Option<DeviceUuid>,
-) -> Result<(User, Session), Error> {
+) -> Result<(User, Begun), Error> {
     let identity = google::verify(app, credential).await.inspect_err(|error| {
         if error.status == StatusCode::UNAUTHORIZED {
             refuse(None, client);
@@ -54,12 +54,12 @@ pub async fn sign_in(
             }
             Ok(())
         };
-        if let Ok(session) = opening::open(app, &opening, prepare).await? {
+        if let Ok(begun) = opening::open(app, &opening, &plan.user, prepare).await? {
             if plan.ends_sessions {
-                ending::fulfil(app, sweep).await?;
+                ending::fulfil(app, sweep).await;
             }
-            Event::of(&session, client).record("sign_in_with_google", Outcome::Success);
-            return Ok((plan.user, session));
+            Event::of(&begun.session, client).record("sign_in_with_google", Outcome::Success);
+            return Ok((plan.user, begun));
         }
     }
     Err(Error::contended())

@@ -41,8 +41,8 @@ pub async fn sign_in(app: &Arc<App>, mut request: Request) -> Result<Reply, Erro
     let device_uuid = check.optional("/device_uuid", body.device_uuid, |text| DeviceUuid::parse(&text));
     let (login, secret) = check.finish_with(login.zip(secret))?;
     let credentials = Credentials { login, password: Password::new(secret), device_uuid };
-    let (user, session) = password::sign_in(app, &request.client, &credentials).await?;
-    reply::ok(&Auth::of(app, &user, &session).await?)
+    let (user, begun) = password::sign_in(app, &request.client, &credentials).await?;
+    reply::ok(&Auth::of(&user, &begun))
 }
 
 #[derive(Deserialize)]
@@ -61,8 +61,8 @@ pub async fn sign_in_with_google(app: &Arc<App>, mut request: Request) -> Result
     let credential = check.required("/credential", body.credential, Ok);
     let device_uuid = check.optional("/device_uuid", body.device_uuid, |text| DeviceUuid::parse(&text));
     let credential = check.finish_with(credential)?;
-    let (user, session) = google::sign_in(app, &request.client, &credential, device_uuid).await?;
-    reply::ok(&Auth::of(app, &user, &session).await?)
+    let (user, begun) = google::sign_in(app, &request.client, &credential, device_uuid).await?;
+    reply::ok(&Auth::of(&user, &begun))
 }
 
 #[derive(Deserialize)]

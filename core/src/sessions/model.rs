@@ -135,11 +135,20 @@ pub struct TokenPair {
     expires_in: i64,
 }
 
+/// A session that has begun, and the tokens that its owner gets.
+#[derive(Debug)]
+pub struct Begun {
+    /// The session.
+    pub session: Session,
+    /// Its tokens.
+    pub tokens: TokenPair,
+}
+
 /// *Auth* in the API: what signing in answers.
 #[derive(Debug, Serialize)]
 pub struct Auth<'a> {
     #[serde(flatten)]
-    tokens: TokenPair,
+    tokens: &'a TokenPair,
     session: SessionView<'a>,
     user: UserView<'a>,
 }
@@ -161,12 +170,9 @@ impl TokenPair {
 
 impl<'a> Auth<'a> {
     /// The answer to signing in.
-    ///
-    /// # Errors
-    /// 503 when the signer refuses.
-    pub async fn of(app: &Arc<App>, user: &'a User, session: &'a Session) -> Result<Self, Error> {
-        let tokens = TokenPair::of(app, user, session).await?;
-        Ok(Self { tokens, session: session.view(), user: user.view() })
+    #[must_use]
+    pub fn of(user: &'a User, begun: &'a Begun) -> Self {
+        Self { tokens: &begun.tokens, session: begun.session.view(), user: user.view() }
     }
 }
 

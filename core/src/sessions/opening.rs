@@ -11,8 +11,9 @@ use crate::error::Error;
 use crate::http::client::Client;
 use crate::ports::store::{Condition, StoreError};
 use crate::ports::store_ext::Transaction;
-use crate::sessions::model::Session;
+use crate::sessions::model::{Begun, Session, TokenPair};
 use crate::sessions::repo;
+use crate::users::model::User;
 use crate::users::repo::Obstacle;
 
 /// What a session is begun with.
@@ -73,24 +74,32 @@ impl Binding {
     }
 }
 
-/// Begins a session, in one transaction with the writes that `prepare` adds.
+/// Begins a session of a user as they will be, in one transaction with the writes that `prepare` adds.
+///
+/// # Behavior
+/// The tokens are made first: where they cannot be, nothing has begun that nobody holds the tokens of.
 ///
 /// # Errors
 /// The outer error is an answer; the inner one is what stood in the way of `prepare`'s writes.
 pub async fn open(
     app: &Arc<App>,
     opening: &Opening<'_>,
+    user: &User,
     prepare: impl Fn(&mut Transaction<Obstacle>) -> Result<(), StoreError>,
-) -> Result<Result<Session, Obstacle>, Error> {
+) -> Result<Result<Begun, Obstacle>, Error> {
     let mut binding = first_guess(app, opening)?;
+    let mut begun = begin(app, opening, user, binding.device_id()).await?;
     for _ in 0..4 {
-        let session = begin(app, opening, binding.device_id())?;
+        if begun.session.device_id != binding.device_id() {
+            begun = begin(app, opening, user, binding.device_id()).await?;
+        }
         let mut tx = Transaction::new();
         prepare(&mut tx)?;
         binding.add_to(&mut tx)?;
-        tx.put(repo::key(&session.session_id), &session, Condition::Absent, Obstacle::Changed)?;
+        let key = repo::key(&begun.session.session_id);
+        tx.put(key.clone(), &begun.session, Condition::Absent, Obstacle::Changed)?.witness(key);
         match tx.commit(&*app.ports.store).await? {
-            Ok(()) => return Ok(Ok(session)),
+            Ok(()) => return Ok(Ok(begun)),
             Err(Obstacle::DeviceMissing) => binding = missing_device(app, opening).await?,
             Err(Obstacle::DeviceExists) => binding = Binding::Known(binding.device_id().to_owned()),
             Err(obstacle) => return Ok(Err(obstacle)),
@@ -120,7 +129,13 @@ fn new_device(app: &App, opening: &Opening<'_>, uuid: &DeviceUuid) -> Binding {
     Binding::New(Box::new(Device::new(opening.user_id, uuid, app.now())))
 }
 
-fn begin(app: &App, opening: &Opening<'_>, device_id: &str) -> Result<Session, Error> {
+async fn begin(app: &Arc<App>, opening: &Opening<'_>, user: &User, device_id: &str) -> Result<Begun, Error> {
+    let session = new_session(app, opening, device_id)?;
+    let tokens = TokenPair::of(app, user, &session).await?;
+    Ok(Begun { session, tokens })
+}
+
+fn new_session(app: &App, opening: &Opening<'_>, device_id: &str) -> Result<Session, Error> {
     let now = app.now();
     let lifetime = app.settings.refresh_token_seconds.min(app.settings.session_max_seconds);
     let refresh_expires_at = now.plus_seconds(lifetime);

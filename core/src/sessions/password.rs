@@ -14,7 +14,7 @@ use crate::http::client::Client;
 use crate::ports::store::{Condition, StoreError};
 use crate::ports::store_ext::{Stored, Transaction};
 use crate::sessions::failures::{self, Account, Attempt, Failures};
-use crate::sessions::model::Session;
+use crate::sessions::model::Begun;
 use crate::sessions::opening::{self, Opening};
 use crate::users::model::User;
 use crate::users::repo::{self as users, LoginName, Obstacle};
@@ -41,7 +41,7 @@ pub async fn sign_in(
     app: &Arc<App>,
     client: &Client,
     credentials: &Credentials,
-) -> Result<(User, Session), Error> {
+) -> Result<(User, Begun), Error> {
     let name = LoginName::parse(&credentials.login);
     let (found, in_index) = find(app, name.as_ref()).await?;
     let account = match &found {
@@ -60,16 +60,16 @@ pub async fn sign_in(
         return Err(refuse(app, &attempt).await);
     };
     let begun = begin(app, client, credentials, user.clone(), outdated, &attempt).await;
-    let (user, session) = begun.inspect_err(|error| {
+    let (user, begun) = begun.inspect_err(|error| {
         if error.status.is_client_error() {
             let event =
                 Event { user_id: Some(&user.value.user_id), addr: Some(client.addr), ..Event::default() };
             event.record("sign_in", Outcome::Failure);
         }
     })?;
-    let event = Event::of(&session, client);
+    let event = Event::of(&begun.session, client);
     event.record("sign_in", Outcome::Success);
-    Ok((user, session))
+    Ok((user, begun))
 }
 
 /// The account that may be signed in to, and whether the index showed one of that name. The index may trail: what it
@@ -141,7 +141,7 @@ async fn begin(
     user: Stored<User>,
     outdated: bool,
     attempt: &Attempt<'_>,
-) -> Result<(User, Session), Error> {
+) -> Result<(User, Begun), Error> {
     let user_id = user.value.user_id.clone();
     let opening = Opening::new(app, &user_id, client, credentials.device_uuid.clone())?;
     let upgraded = if outdated { Some(hash(app, &credentials.password).await?) } else { None };
@@ -166,8 +166,9 @@ async fn begin(
             };
             Ok(())
         };
-        match opening::open(app, &opening, prepare).await? {
-            Ok(session) => return Ok((changed.unwrap_or(user.value), session)),
+        let signed_in = changed.as_ref().unwrap_or(&user.value);
+        match opening::open(app, &opening, signed_in, prepare).await? {
+            Ok(begun) => return Ok((changed.unwrap_or(user.value), begun)),
             Err(Obstacle::FailuresOnRecord) => {
                 on_record = failures::find(app, attempt.account).await?;
                 failures::refuse_if_locked(app, attempt, on_record.as_ref().map(|stored| &stored.value))

@@ -9,7 +9,6 @@ use crate::error::Error;
 use crate::http::paging::{self, PageRequest};
 use crate::http::reply::{self, Reply};
 use crate::http::request::Request;
-use crate::ports::store::Condition;
 use crate::statuses::model::Status;
 use crate::statuses::repo;
 use crate::text::line;
@@ -39,7 +38,7 @@ pub async fn list(app: &Arc<App>, request: Request) -> Result<Reply, Error> {
 pub async fn create(app: &Arc<App>, mut request: Request) -> Result<Reply, Error> {
     let description = read(&mut request).await?;
     let status = Status { status_id: app.new_id()?, description, rest: serde_json::Map::new() };
-    repo::save(&*app.ports.store, &status, Condition::Absent).await?;
+    repo::create(&*app.ports.store, &status).await?;
     reply::created(&status.view())
 }
 

@@ -29,6 +29,15 @@ pub async fn list(store: &dyn Store) -> Result<Vec<Status>, StoreError> {
     items.into_iter().map(|item| decode(item).map(|stored| stored.value)).collect()
 }
 
+/// Stores a new status.
+///
+/// # Errors
+/// The store's.
+pub async fn create(store: &dyn Store, status: &Status) -> Result<(), StoreError> {
+    let key = key(&status.status_id);
+    store.transact_witnessed(&[put(key.clone(), status, Condition::Absent)?], &key).await
+}
+
 /// Stores a status under a condition.
 ///
 /// # Errors

@@ -165,7 +165,7 @@ async fn commit(
     let ends = ends_sessions(&before.value, &after);
     let sweep = ends.then(|| ending::sweep(app, &after.user_id, kept, after.updated_at)).transpose()?;
     if let Some(sweep) = &sweep {
-        tx.push(sweep.promise()?, Obstacle::Changed);
+        tx.push(sweep.promise()?, Obstacle::Changed).witness(sweep.key());
     }
     match tx.commit(&*app.ports.store).await? {
         Ok(()) => {}
@@ -173,7 +173,7 @@ async fn commit(
         Err(obstacle) => return Err(obstacle.into()),
     }
     if let Some(sweep) = sweep {
-        ending::fulfil(app, sweep).await?;
+        ending::fulfil(app, sweep).await;
     }
     delivery::deliver_soon(app, notices.into_iter().map(|notice| notice.message_id).collect());
     Ok(Some(after))
@@ -215,10 +215,10 @@ pub async fn delete(app: &Arc<App>, request: &Request) -> Result<(), Error> {
         let sweep = ending::sweep(app, &after.user_id, None, now)?;
         let mut tx = Transaction::new();
         repo::put_renamed(&*app.ports.store, &mut tx, &before, &after).await?;
-        tx.push(sweep.promise()?, Obstacle::Changed);
+        tx.push(sweep.promise()?, Obstacle::Changed).witness(sweep.key());
         tx.push(purge::promise(app, &after.user_id, now)?.promise()?, Obstacle::Changed);
         if tx.commit(&*app.ports.store).await?.is_ok() {
-            ending::fulfil(app, sweep).await?;
+            ending::fulfil(app, sweep).await;
             record(request, caller, "account_deleted");
             return Ok(());
         }

@@ -25,8 +25,8 @@ use crate::validate::Validator;
 pub async fn register(app: &Arc<App>, mut request: Request) -> Result<Reply, Error> {
     let body: RegistrationBody = request.json().await?;
     let wanted = Registration::check(app, body).await?;
-    let (user, session) = registration::register(app, &request.client, &wanted).await?;
-    reply::created(&Auth::of(app, &user, &session).await?)
+    let (user, begun) = registration::register(app, &request.client, &wanted).await?;
+    reply::created(&Auth::of(&user, &begun))
 }
 
 /// `GET /v1/users`

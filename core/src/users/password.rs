@@ -97,9 +97,9 @@ pub async fn change(
     repo::put_changed(&mut tx, user, &changed)?;
     tx.push(notice.promise()?, Obstacle::Changed);
     let sweep = ending::sweep(app, &caller.user_id, kept, now)?;
-    tx.push(sweep.promise()?, Obstacle::Changed);
+    tx.push(sweep.promise()?, Obstacle::Changed).witness(sweep.key());
     tx.commit(&*app.ports.store).await??;
-    ending::fulfil(app, sweep).await?;
+    ending::fulfil(app, sweep).await;
     delivery::deliver_soon(app, vec![notice.message_id]);
     event.record("password_changed", Outcome::Success);
     Ok(())

@@ -14,7 +14,7 @@ use crate::outbox::delivery;
 use crate::outbox::model::{MailMessage, Task};
 use crate::ports::store_ext::Transaction;
 use crate::secret::Secret;
-use crate::sessions::model::Session;
+use crate::sessions::model::Begun;
 use crate::sessions::opening::{self, Opening};
 use crate::sessions::password;
 use crate::text::{self, Email, Name, Phone, Username};
@@ -110,7 +110,7 @@ pub async fn register(
     app: &Arc<App>,
     client: &Client,
     registration: &Registration,
-) -> Result<(User, Session), Error> {
+) -> Result<(User, Begun), Error> {
     let hash = password::hash(app, &registration.password).await?;
     let user = registration.user(app, app.new_id()?, hash);
     let confirmation = confirmation(app, &user)?;
@@ -125,11 +125,11 @@ pub async fn register(
         }
         Ok(())
     };
-    let session = opening::open(app, &opening, prepare).await??;
+    let begun = opening::open(app, &opening, &user, prepare).await??;
     delivery::deliver_soon(app, vec![confirmation.message_id]);
-    let event = Event::of(&session, client);
+    let event = Event::of(&begun.session, client);
     event.record("registered", Outcome::Success);
-    Ok((user, session))
+    Ok((user, begun))
 }
 
 fn confirmation(app: &App, user: &User) -> Result<Issue, Error> {

@@ -12,9 +12,9 @@ use crate::error::Error;
 use crate::http::reply::{self, Reply};
 use crate::http::request::Request;
 use crate::outbox::delivery;
-use crate::outbox::model::{MailMessage, Task};
-use crate::ports::store::StoreError;
-use crate::ports::store_ext::{Stored, Transaction};
+use crate::outbox::model::{self as outbox, MailMessage, Task};
+use crate::ports::store::{StoreError, StoreErrorKind};
+use crate::ports::store_ext::{StoreExt, Stored, Transaction};
 use crate::secret::Secret;
 use crate::sessions::model::Auth;
 use crate::text::{Email, Phone};
@@ -70,8 +70,8 @@ pub async fn recover(app: &Arc<App>, mut request: Request) -> Result<Reply, Erro
     let device_uuid = check.optional("/device_uuid", body.device_uuid, |text| DeviceUuid::parse(&text));
     let ((email, code), password) = check.finish_with(email.zip(code).zip(password))?;
     let wanted = Recovery { email, code, password, device_uuid };
-    let (user, session) = recovery::complete(app, &request.client, &wanted).await?;
-    reply::ok(&Auth::of(app, &user, &session).await?)
+    let (user, begun) = recovery::complete(app, &request.client, &wanted).await?;
+    reply::ok(&Auth::of(&user, &begun))
 }
 
 /// `POST /v1/confirm-email/request`
@@ -93,7 +93,7 @@ pub async fn request_email(app: &Arc<App>, request: Request) -> Result<Reply, Er
         },
     };
     let issue = repo::issue(app, &user.user_id, Purpose::Email, user.email(), old.as_ref(), task)?;
-    promised(app, app.ports.store.transact(&issue.writes).await, issue.message_id)
+    promised(app, issue.store(app).await, issue.message_id)
 }
 
 /// `POST /v1/confirm-phone/request`
@@ -118,7 +118,8 @@ pub async fn request_phone(app: &Arc<App>, request: Request) -> Result<Reply, Er
         let issue = repo::issue(app, &user.user_id, Purpose::Phone, phone.as_str(), old.as_ref(), task)?;
         let budgets = writes.len();
         writes.extend(issue.writes);
-        match app.ports.store.transact(&writes).await {
+        let witness = outbox::key(&issue.message_id);
+        match app.ports.store.transact_witnessed(&writes, &witness).await {
             // Somebody else took from the same budget at this moment: look at what is left of it.
             Err(error) if error.conflicting_write().is_some_and(|write| write < budgets) => {}
             outcome => return promised(app, outcome, issue.message_id),
@@ -157,7 +158,7 @@ pub async fn confirm_email(app: &Arc<App>, mut request: Request) -> Result<Reply
     let address = caller.user()?.value.email().to_owned();
     let accepted = redeem(app, &request, Purpose::Email, &address, &token, "/token").await?;
     let same = |user: &User| user.email() == address;
-    confirm(app, caller, &accepted, same, |user| user.email_confirmed = true, "/token").await?;
+    confirm(app, caller, &accepted, same, |user| &mut user.email_confirmed, "/token").await?;
     reply::message("email confirmed")
 }
 
@@ -179,7 +180,7 @@ pub async fn confirm_phone(app: &Arc<App>, mut request: Request) -> Result<Reply
     let phone = phone_of(&caller.user()?.value)?.clone();
     let accepted = redeem(app, &request, Purpose::Phone, phone.as_str(), &otp, "/otp").await?;
     let same = |user: &User| user.phone.as_ref() == Some(&phone);
-    confirm(app, caller, &accepted, same, |user| user.phone_confirmed = true, "/otp").await?;
+    confirm(app, caller, &accepted, same, |user| &mut user.phone_confirmed, "/otp").await?;
     reply::message("phone confirmed")
 }
 
@@ -217,7 +218,7 @@ async fn confirm(
     caller: &Caller,
     accepted: &Accepted,
     is_same_address: impl Fn(&User) -> bool,
-    mark: impl Fn(&mut User),
+    mark: impl Fn(&mut User) -> &mut bool,
     pointer: &'static str,
 ) -> Result<(), Error> {
     let mut before: Stored<User> = caller.user()?.clone();
@@ -226,16 +227,23 @@ async fn confirm(
             break;
         }
         let mut after = User { updated_at: app.now(), ..before.value.clone() };
-        mark(&mut after);
+        *mark(&mut after) = true;
         let mut tx = Transaction::new();
         users::put_changed(&mut tx, &before, &after)?;
         tx.push(accepted.spend(), Obstacle::CodeSpent);
-        match tx.commit(&*app.ports.store).await? {
-            Ok(()) => return Ok(()),
-            Err(Obstacle::CodeSpent) => break,
-            Err(_) => {}
-        }
+        let unknown = match tx.commit(&*app.ports.store).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(Obstacle::CodeSpent)) => break,
+            Ok(Err(_)) => None,
+            Err(error) if error.kind == StoreErrorKind::Unavailable => Some(error),
+            Err(error) => return Err(error.into()),
+        };
         before = users::find(&*app.ports.store, &caller.user_id).await?.ok_or_else(Error::not_found)?;
+        if let Some(error) = unknown {
+            // The code is used up if, and only if, the address was confirmed.
+            let mut now = before.value.clone();
+            return if is_same_address(&now) && *mark(&mut now) { Ok(()) } else { Err(error.into()) };
+        }
     }
     Err(invalid_code(pointer))
 }

@@ -20,7 +20,7 @@ use crate::ports::store::Condition;
 use crate::ports::store_ext::{Stored, Transaction};
 use crate::secret::Secret;
 use crate::sessions::failures::{self, Account};
-use crate::sessions::model::Session;
+use crate::sessions::model::Begun;
 use crate::sessions::opening::{self, Opening};
 use crate::sessions::{ending, password};
 use crate::text::Email;
@@ -57,7 +57,7 @@ pub async fn request(app: &Arc<App>, client: &Client, email: &Email) -> Result<(
         return Ok(());
     }
     let issue = repo::issue(app, &subject, Purpose::Recovery, email.as_str(), old.as_ref(), task)?;
-    match app.ports.store.transact(&issue.writes).await {
+    match issue.store(app).await {
         Ok(()) => delivery::deliver_soon(app, vec![issue.message_id]),
         // Somebody asked at the same moment; their code is on its way.
         Err(error) if error.conflicting_write().is_some() => {}
@@ -85,11 +85,7 @@ pub struct Recovery {
 ///
 /// # Errors
 /// 401 `invalid_code`, 422 for the password, 503.
-pub async fn complete(
-    app: &Arc<App>,
-    client: &Client,
-    recovery: &Recovery,
-) -> Result<(User, Session), Error> {
+pub async fn complete(app: &Arc<App>, client: &Client, recovery: &Recovery) -> Result<(User, Begun), Error> {
     let user = find(app, &recovery.email).await?;
     let subject =
         user.as_ref().map_or_else(|| stand_in(app, &recovery.email), |user| user.value.user_id.clone());
@@ -114,7 +110,7 @@ async fn change_password(
     user: Stored<User>,
     accepted: &Accepted,
     new_password: &Password,
-) -> Result<(User, Session), Error> {
+) -> Result<(User, Begun), Error> {
     let hash = password::hash(app, new_password).await?;
     let opening = Opening::new(app, &user.value.user_id, client, recovery.device_uuid.clone())?;
     let mut before = user.clone();
@@ -138,10 +134,10 @@ async fn change_password(
         };
         match opening::open(app, &opening, prepare).await? {
             Ok(session) => {
-                ending::fulfil(app, sweep).await?;
+                ending::fulfil(app, sweep).await;
                 delivery::deliver_soon(app, vec![notice.message_id]);
-                Event::of(&session, client).record("account_recovered", Outcome::Success);
-                return Ok((changed, session));
+                Event::of(&begun.session, client).record("account_recovered", Outcome::Success);
+                return Ok((changed, begun));
             }
             Err(Obstacle::CodeSpent) => return Err(invalid_code()),
             Err(_) => {

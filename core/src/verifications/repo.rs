@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::App;
 use crate::error::Error;
-use crate::outbox::model::{Entry, Task};
+use crate::outbox::model::{self as outbox, Entry, Task};
 use crate::ports::store::{Condition, Key, StoreError, Write};
 use crate::ports::store_ext::{StoreExt, Stored, put};
 use crate::schema::USER_VERIFICATIONS;
@@ -23,6 +23,16 @@ pub struct Issue {
     pub writes: [Write; 2],
     /// The promise's id, to be tried after the answer.
     pub message_id: String,
+}
+
+impl Issue {
+    /// Issues the code.
+    ///
+    /// # Errors
+    /// The store's; a conflict when another was issued at the same moment.
+    pub async fn store(&self, app: &App) -> Result<(), StoreError> {
+        app.ports.store.transact_witnessed(&self.writes, &outbox::key(&self.message_id)).await
+    }
 }
 
 /// The key of a verification.
