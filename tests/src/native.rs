@@ -84,9 +84,10 @@ impl NativeHost {
             ("LOG_LEVEL", "warn"),
             (METRICS, &metrics),
         ];
-        let variables = usual.iter().chain(variables).map(|(name, value)| ((*name).into(), (*value).into()));
-        let theirs = emulators.variables().map(|(name, value)| (name.into(), value));
-        Self::prepare(variables.chain(theirs).collect(), Some(Arc::clone(emulators)))
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let theirs = emulators.variables().map(|(name, value)| (name.to_owned(), value));
+        let variables = usual.iter().map(owned).chain(theirs).chain(variables.iter().map(owned));
+        Self::prepare(variables.collect(), Some(Arc::clone(emulators)))
     }
 
     fn prepare(variables: Vec<(String, String)>, emulators: Option<Arc<Emulators>>) -> Self {
@@ -313,7 +314,9 @@ pub fn binary() -> &'static Path {
         let profile = test_program.parent().and_then(Path::parent).expect("a target folder");
         let target = profile.parent().expect("a target folder");
         let status = std::process::Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--package", "portico", "--bin", "portico", "--target-dir"])
+            // As a test of its own package, so that it is built with the features that all tests are built with.
+            .args(["test", "--quiet", "--workspace", "--all-features", "--no-run", "--test", "sqlite_store"])
+            .arg("--target-dir")
             .arg(target)
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .status()
