@@ -174,7 +174,8 @@ async fn ask_in_vain(world: &World, emulators: &Emulators) {
     let routes = ROUTES.iter().filter(|route| asked.contains(&route.operation));
     let requests = routes.map(|route| world.client.host().send(world.request(route, &world.admin.client)));
     for answer in futures::future::join_all(requests).await {
-        assert!(matches!(answer.status, 401 | 503), "{}", answer.text());
+        // Where requests are counted in the store, one that cannot be counted is one too many.
+        assert!(matches!(answer.status, 401 | 429 | 503), "{}", answer.text());
     }
     emulators.behave().await;
 }
