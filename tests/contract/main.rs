@@ -1,6 +1,5 @@
-//! The contract as a whole: the route table and its description, bad requests to every operation, who may call what.
+//! The contract as a whole: the route table and its description, and bad requests to every operation.
 
-mod access;
 mod bad_requests;
 mod document;
 mod fuzz;

@@ -84,9 +84,10 @@ impl NativeHost {
             ("LOG_LEVEL", "warn"),
             (METRICS, &metrics),
         ];
-        let variables = usual.iter().chain(variables).map(|(name, value)| ((*name).into(), (*value).into()));
-        let theirs = emulators.variables().map(|(name, value)| (name.into(), value));
-        Self::prepare(variables.chain(theirs).collect(), Some(Arc::clone(emulators)))
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let theirs = emulators.variables().map(|(name, value)| (name.to_owned(), value));
+        let variables = usual.iter().map(owned).chain(theirs).chain(variables.iter().map(owned));
+        Self::prepare(variables.collect(), Some(Arc::clone(emulators)))
     }
 
     fn prepare(variables: Vec<(String, String)>, emulators: Option<Arc<Emulators>>) -> Self {

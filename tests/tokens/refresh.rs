@@ -10,14 +10,19 @@ use portico::entropy::SystemEntropy;
 use portico::store::sqlite::SqliteStore;
 use portico_core::auth::keys::{PrivateKey, ServerKeys};
 use portico_core::auth::refresh_token;
+use portico_core::dynamo::item;
 use portico_core::ports::store::{Condition, Item, Key, Store, Write};
 use portico_core::schema::SESSIONS;
 use portico_core::secret::SecretKey;
 use portico_core::time::Timestamp;
 use portico_tests::client::{Answer, Client, PASSWORD, User};
+use portico_tests::edge::EdgeHost;
+use portico_tests::emulators::Emulators;
+use portico_tests::hosts::Host;
 use portico_tests::lab::{Lab, new_key_pem};
 use portico_tests::logs::Logs;
 use portico_tests::native::NativeHost;
+use portico_tests::tables::Tables;
 use serde_json::{Value, json};
 
 const DAY: i64 = 24 * 60 * 60;
@@ -198,6 +203,31 @@ async fn r2_of_parallel_refreshes_one_rotates_on_the_native_host() {
     }
     host.serve().await;
     rotate(&client, &successor).await;
+}
+
+/// How often a session's token was exchanged, as DynamoDB has it.
+async fn assert_stored_counter(emulators: &Emulators, session_id: &str, counter: u64) {
+    let rows = Tables::of(emulators).await.items(&SESSIONS).await;
+    let rows = rows.into_iter().map(|row| item::decode(&SESSIONS, row).unwrap().item);
+    let row = rows.into_iter().find(|row| row["session_id"] == session_id).expect("a session");
+    assert_eq!(row["refresh_counter"], counter);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r2_r3_of_parallel_refreshes_one_rotates_on_aws() {
+    let emulators = Arc::new(Emulators::start());
+    let hosts: [Arc<dyn Host>; 2] = [
+        Arc::new(NativeHost::start_on_emulators(&emulators, &[]).await),
+        Arc::new(EdgeHost::start_on(&emulators, &[]).await),
+    ];
+    for (username, host) in ["native", "edge"].into_iter().zip(hosts) {
+        let client = Client::new(host);
+        let ada = client.register(username).await;
+        let successor = refresh_in_parallel(&client, &ada).await;
+        assert_stored_counter(&emulators, &ada.session_id, 2).await;
+        rotate(&client, &successor).await;
+        assert_stored_counter(&emulators, &ada.session_id, 3).await;
+    }
 }
 
 #[tokio::test]

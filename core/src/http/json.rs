@@ -3,15 +3,21 @@
 //! serde_json alone would accept a repeated unknown member and deeper nesting; the value is therefore read
 //! once by a visitor that refuses both, and then given its type.
 
+use std::cell::Cell;
 use std::fmt;
 
 use serde::de::{self, DeserializeOwned, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+use super::request::MAX_JSON_BYTES;
 use crate::error::Error;
 
 /// The deepest nesting of arrays and objects.
 pub const MAX_DEPTH: usize = 64;
+
+/// The most values, which is what the longest ordinary body can hold: in memory, each takes many times the two bytes that
+/// it can be written with.
+pub const MAX_VALUES: usize = MAX_JSON_BYTES / 2;
 
 /// Reads a request body as JSON of the given type.
 ///
@@ -25,8 +31,17 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     }
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
-        Error::bad_request("wrong_type", format!("the member `{path}` has the wrong type: {}", error.inner()))
+        let reason = without_value(error.inner().to_string());
+        Error::bad_request("wrong_type", format!("the member `{path}` has the wrong type: {reason}"))
     })
+}
+
+/// What was expected, without the value that was not: it may be a secret in the wrong place.
+fn without_value(text: String) -> String {
+    match text.rsplit_once(", expected ") {
+        Some((_, wanted)) => format!("expected {wanted}"),
+        None => text,
+    }
 }
 
 fn parse_value(bytes: &[u8]) -> Result<Value, Error> {
@@ -36,7 +51,8 @@ fn parse_value(bytes: &[u8]) -> Result<Value, Error> {
         return Err(Error::bad_request("malformed_json", "send a JSON object as the body"));
     }
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let strict = Strict { depth: 0 };
+    let left = Cell::new(MAX_VALUES);
+    let strict = Strict { depth: 0, left: &left };
     strict.deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value)).map_err(refuse)
 }
 
@@ -55,27 +71,35 @@ fn refuse(error: serde_json::Error) -> Error {
 
 const DUPLICATE: &str = "a member stands twice";
 const TOO_DEEP: &str = "nested more than 64 levels deep";
+const TOO_MANY: &str = "more values than any request needs";
 
 #[derive(Clone, Copy)]
-struct Strict {
+struct Strict<'a> {
     depth: usize,
+    left: &'a Cell<usize>,
 }
 
-impl Strict {
+impl Strict<'_> {
     fn deeper<E: de::Error>(self) -> Result<Self, E> {
-        if self.depth == MAX_DEPTH { Err(E::custom(TOO_DEEP)) } else { Ok(Self { depth: self.depth + 1 }) }
+        if self.depth == MAX_DEPTH {
+            Err(E::custom(TOO_DEEP))
+        } else {
+            Ok(Self { depth: self.depth + 1, ..self })
+        }
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Strict {
+impl<'de> DeserializeSeed<'de> for Strict<'_> {
     type Value = Value;
 
     fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        let left = self.left.get().checked_sub(1).ok_or_else(|| de::Error::custom(TOO_MANY))?;
+        self.left.set(left);
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Strict {
+impl<'de> Visitor<'de> for Strict<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -160,6 +184,29 @@ mod tests {
         assert_eq!(code(b"{\"name\":1}"), "wrong_type");
         assert_eq!(code(b"[]"), "wrong_type");
         assert_eq!(code(b"null"), "wrong_type");
+    }
+
+    #[test]
+    fn l1_a_value_of_the_wrong_type_is_not_quoted() {
+        #[derive(Debug, Deserialize)]
+        struct Typed {
+            #[expect(dead_code, reason = "it is only read")]
+            size: Option<u64>,
+        }
+        let wrong = br#"{"size":"a secret, expected nowhere"}"#;
+        let detail = parse::<Typed>(wrong).unwrap_err().detail;
+        assert_eq!(detail, "the member `size` has the wrong type: expected u64");
+    }
+
+    #[test]
+    fn a5_values_are_counted() {
+        // Besides those in the list: the list, and the object.
+        let list = |values: usize| format!("{{\"x\":[0{}]}}", ",0".repeat(values - 3));
+        assert!(list(MAX_VALUES).len() <= MAX_JSON_BYTES + 8);
+        assert!(parse::<Sample>(list(MAX_VALUES).as_bytes()).is_ok());
+        assert_eq!(code(list(MAX_VALUES + 1).as_bytes()), "malformed_json");
+        let members: String = (0..MAX_VALUES).map(|n| format!("\"{n}\":0,")).collect();
+        assert_eq!(code(format!("{{{members}\"x\":0}}").as_bytes()), "malformed_json");
     }
 
     #[test]

@@ -1,6 +1,12 @@
 //! Uploads by form (`multipart/form-data`, RFC 7578): the one field that holds the file, as a stream.
 //!
-//! Nothing of the file is kept in memory here. Other fields are passed over, up to [`MAX_OVERHEAD_BYTES`] of them.
+//! Nothing of the file is kept in memory here. Other fields are passed over, up to [`MAX_OVERHEAD_BYTES`] of them before
+//! the file and as many behind it: what a part's head takes is in memory, and no head may go on for long.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 
 use bytes::Bytes;
 use futures::stream::{self, Stream, StreamExt};
@@ -9,14 +15,18 @@ use http::header::{self, HeaderMap};
 use multer::{Constraints, Field, Multipart, SizeLimit};
 
 use super::body::{Body, BodyError};
+use super::request::refuse_coded;
 use crate::error::Error;
 use crate::ports::blobs_ext::next_piece;
 
 /// The name of the field that holds the file.
 pub const FIELD: &str = "file";
 
-/// The most bytes that a form may have besides its file.
+/// The most bytes that a form may have before its file, and behind it.
 pub const MAX_OVERHEAD_BYTES: u64 = 256 * 1024;
+
+/// The most fields that are passed over.
+const MAX_FIELDS: usize = 1000;
 
 /// The file of a form.
 #[derive(Debug)]
@@ -35,13 +45,16 @@ pub struct FormFile {
 /// 415 for another content type, 413 for a form that announces to be, or turns out, too long before its file, 400 for one
 /// that is malformed or has no file.
 pub async fn file(headers: &HeaderMap, body: Body, max_bytes: u64) -> Result<FormFile, Error> {
+    refuse_coded(headers)?;
     let boundary = boundary(headers)?;
-    let most = max_bytes.saturating_add(MAX_OVERHEAD_BYTES);
+    let most = max_bytes.saturating_add(2 * MAX_OVERHEAD_BYTES);
     if announced_length(headers).is_some_and(|length| length > most) {
         return Err(too_large(max_bytes));
     }
     let limits = Constraints::new().size_limit(SizeLimit::new().whole_stream(most));
-    let mut form = Multipart::with_constraints(pieces(body).fuse(), boundary, limits);
+    let taken = Arc::default();
+    let form = Multipart::with_constraints(pieces(body, Arc::clone(&taken)).fuse(), boundary, limits);
+    let mut form = Form { form, taken, begun: 0, fields: 0 };
     while let Some(field) = form.next_field().await.map_err(|error| refuse(error, max_bytes))? {
         if field.name() == Some(FIELD) {
             return Ok(form_file(field, form));
@@ -74,7 +87,38 @@ fn announced_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-fn form_file(field: Field<'static>, form: Multipart<'static>) -> FormFile {
+/// A form, how many of its bytes were taken in, how many when the search began that goes on, and the fields so far.
+struct Form {
+    form: Multipart<'static>,
+    taken: Arc<AtomicU64>,
+    begun: u64,
+    fields: usize,
+}
+
+impl Form {
+    /// Finds the next field. All that is looked through in a search, a head that does not end included, has a limit.
+    async fn next_field(&mut self) -> multer::Result<Option<Field<'static>>> {
+        self.fields += 1;
+        let too_many = self.fields > MAX_FIELDS;
+        poll_fn(|context| match self.form.poll_next_field(context) {
+            // How much of what was taken in is the file's is known only where more is needed to go on.
+            Poll::Pending | Poll::Ready(Ok(Some(_))) if too_many => {
+                Poll::Ready(Err(multer::Error::StreamSizeExceeded { limit: MAX_OVERHEAD_BYTES }))
+            }
+            Poll::Pending if self.taken() - self.begun > MAX_OVERHEAD_BYTES => {
+                Poll::Ready(Err(multer::Error::StreamSizeExceeded { limit: MAX_OVERHEAD_BYTES }))
+            }
+            polled => polled,
+        })
+        .await
+    }
+
+    fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed)
+    }
+}
+
+fn form_file(field: Field<'static>, form: Form) -> FormFile {
     let name = field.file_name().unwrap_or_default().to_owned();
     let content_type = field.content_type().map(|media| media.essence_str().to_owned());
     FormFile { name, content_type, body: Body::stream(file_then_rest(field, form)) }
@@ -82,10 +126,7 @@ fn form_file(field: Field<'static>, form: Multipart<'static>) -> FormFile {
 
 /// The file's bytes; after the last, the rest of the form is read too, so that a form which breaks off counts as
 /// broken, and a connection can serve the next request.
-fn file_then_rest(
-    field: Field<'static>,
-    form: Multipart<'static>,
-) -> impl Stream<Item = Result<Bytes, BodyError>> + Send {
+fn file_then_rest(field: Field<'static>, form: Form) -> impl Stream<Item = Result<Bytes, BodyError>> + Send {
     stream::unfold(Some((field, form)), |state| async {
         let (mut field, mut form) = state?;
         match field.next().await {
@@ -99,7 +140,8 @@ fn file_then_rest(
     })
 }
 
-async fn rest(form: &mut Multipart<'static>) -> Result<(), BodyError> {
+async fn rest(form: &mut Form) -> Result<(), BodyError> {
+    form.begun = form.taken();
     while form.next_field().await.map_err(|error| broken(&error))?.is_some() {}
     Ok(())
 }
@@ -108,11 +150,14 @@ fn broken(error: &multer::Error) -> BodyError {
     BodyError::new(error.to_string())
 }
 
-/// A body as multer takes it.
-fn pieces(body: Body) -> impl Stream<Item = Result<Bytes, BodyError>> + Send {
-    stream::unfold(body, |mut body| async {
+/// A body as multer takes it, counted.
+fn pieces(body: Body, taken: Arc<AtomicU64>) -> impl Stream<Item = Result<Bytes, BodyError>> + Send {
+    stream::unfold((body, taken), |(mut body, taken)| async {
         let piece = next_piece(&mut body).await.map_err(|error| BodyError::new(error.to_string()));
-        Some((piece.transpose()?, body))
+        if let Ok(Some(piece)) = &piece {
+            taken.fetch_add(piece.len() as u64, Ordering::Relaxed);
+        }
+        Some((piece.transpose()?, (body, taken)))
     })
 }
 
@@ -167,8 +212,39 @@ mod tests {
         assert_eq!(read("multipart/form-data", other, 100).unwrap_err(), "malformed_multipart");
         assert_eq!(read("application/json", "{}", 100).unwrap_err(), "unsupported_media_type");
         let long =
-            format!("--x\nContent-Disposition: form-data; name=\"a\"\n\n{}\n--x--\n", "1".repeat(300_000));
+            format!("--x\nContent-Disposition: form-data; name=\"a\"\n\n{}\n--x--\n", "1".repeat(600_000));
         assert_eq!(read(FORM, &long, 100).unwrap_err(), "body_too_large");
+    }
+
+    /// A body that comes in pieces, with a pause before each, for as long as somebody wants more of it.
+    fn endless(head: &'static str, piece: &'static [u8]) -> Body {
+        let first = stream::iter([Ok(Bytes::from_static(head.as_bytes()))]);
+        Body::stream(first.chain(stream::repeat_with(move || Ok(Bytes::from_static(piece))).then(
+            |piece| async {
+                let mut paused = false;
+                poll_fn(|context| {
+                    context.waker().wake_by_ref();
+                    if std::mem::replace(&mut paused, true) { Poll::Ready(()) } else { Poll::Pending }
+                })
+                .await;
+                piece
+            },
+        )))
+    }
+
+    #[test]
+    fn nothing_but_the_file_goes_on_for_long() {
+        const PIECE: &[u8] = &[b'x'; 16 * 1024];
+        let headers = || HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(FORM))]);
+        for before in ["", "--x\r\nX: ", "--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n"] {
+            let refused = block_on(file(&headers(), endless(before, PIECE), u64::MAX / 2)).unwrap_err();
+            assert_eq!(refused.code, "body_too_large", "{before:?}");
+        }
+        let head = "--x\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\nhello\r\n--x\r\nX: ";
+        for piece in [PIECE, b"\r\n\r\nx\r\n--x\r\nX: y"] {
+            let found = block_on(file(&headers(), endless(head, piece), u64::MAX / 2)).unwrap();
+            assert!(block_on(found.body.read(1 << 20)).is_err(), "what is behind the file never ends");
+        }
     }
 
     #[test]

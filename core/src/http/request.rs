@@ -132,14 +132,27 @@ pub async fn read_json<T: DeserializeOwned>(
     body: Body,
     max_bytes: usize,
 ) -> Result<T, Error> {
+    refuse_coded(headers)?;
     if !is_json(headers) {
-        return Err(Error::new(
-            http::StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "unsupported_media_type",
-            "send the body as `Content-Type: application/json`",
-        ));
+        return Err(unsupported("send the body as `Content-Type: application/json`"));
     }
     json::parse(&body.read(max_bytes).await.map_err(|error| refuse_body(error, max_bytes))?)
+}
+
+/// Refuses a body in a content coding: nothing is ever inflated (RFC 9110, section 15.5.16).
+///
+/// # Errors
+/// 415.
+pub(crate) fn refuse_coded(headers: &HeaderMap) -> Result<(), Error> {
+    let codings = headers.get_all(header::CONTENT_ENCODING);
+    if codings.iter().all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        return Ok(());
+    }
+    Err(unsupported("send the body as it is, without `Content-Encoding`"))
+}
+
+fn unsupported(detail: &'static str) -> Error {
+    Error::new(http::StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -123,6 +123,21 @@ mod tests {
     }
 
     #[test]
+    fn nothing_in_a_document_unfolds() {
+        let entities: String =
+            (1..30).map(|n| format!("<!ENTITY a{n} \"{}\">", format!("&a{};", n - 1).repeat(10))).collect();
+        let laughs = format!("<!DOCTYPE e [<!ENTITY a0 \"ha\">{entities}]><Error><Code>&a29;</Code></Error>");
+        let outside =
+            "<!DOCTYPE e [<!ENTITY a SYSTEM \"file:///etc/passwd\">]><Error><Code>&a;</Code></Error>";
+        for bomb in [&laughs, outside] {
+            assert_eq!(told(500, bomb), (None, FOREIGN.to_owned()));
+        }
+        let (down, up) = ("<x>".repeat(100_000), "</x>".repeat(100_000));
+        let deep = format!("<Error><Code>A</Code><X>{down}{up}</X></Error>");
+        assert_eq!(told(500, &deep).0.as_deref(), Some("A"));
+    }
+
+    #[test]
     fn successes_are_read_by_their_root() {
         let begun = "<?xml version=\"1.0\"?><InitiateMultipartUploadResult \
                      xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
