@@ -5,3 +5,4 @@ mod bad_requests;
 mod document;
 mod fuzz;
 mod requests;
+mod schemathesis;
