@@ -41,9 +41,7 @@ fuzz_target!(|input: Input<'_>| match input {
     }
     Input::Access { header } => access(header),
     Input::Url { path, query } => {
-        let params: Vec<_> = form_urlencoded::parse(query).into_owned().collect();
-        assert!(verify_put(&key(), path, |name| find(&params, name), NOW).is_err());
-        assert!(verify_get(&key(), path, |name| find(&params, name), NOW).is_err());
+        made_up_url(path, &form_urlencoded::parse(query).into_owned().collect::<Vec<_>>());
     }
     Input::OwnUrl { name, length, media, hash, at, by } => {
         let Some(blob) = BlobKey::parse(name) else { return };
@@ -60,7 +58,13 @@ fn key() -> SecretKey {
 fn made_up(text: &str) {
     let Some(token) = RefreshToken::parse(&Secret::new(text)) else { return };
     assert!(is_id(&token.session_id) && is_id(&token.user_id), "what is no id could name another record");
-    assert!(!token.is_genuine(&key(), &[9; 32]));
+    if token.is_genuine(&key(), &[9; 32]) {
+        let RefreshToken { session_id, user_id, counter, .. } = &token;
+        // The fuzzer sees what tags are compared with, and learns them.
+        let made = derive(&key(), session_id, user_id, *counter, &[9; 32]);
+        let tag = |text: &str| text.rsplit_once('.').map(|(_, tag)| tag.to_owned());
+        assert_eq!(tag(made.expose()), tag(text), "not the server's");
+    }
 }
 
 fn own(session: &str, user: &str, counter: u64, at: u16, by: u8) {
@@ -92,6 +96,21 @@ fn access(header: &[u8]) {
     });
     assert_eq!(answer.status, 401);
     assert!(answer.headers.contains_key("www-authenticate"));
+}
+
+/// What is permitted by a URL that the fuzzer made is what the server's own URL, of the same signature, permits.
+fn made_up_url(path: &str, params: &[(String, String)]) {
+    let expires = find(params, "expires").and_then(|text| text.parse().ok()).unwrap_or_default();
+    let expires_at = Timestamp::default().plus_seconds(expires);
+    let is_same = |url: &str| find(&parts(url).1, "signature") == find(params, "signature");
+    if let Ok((blob, terms)) = verify_put(&key(), path, |name| find(params, name), NOW) {
+        let own = presign_put(&key(), &blob, &terms, expires_at).expect("what was permitted");
+        assert!(is_same(&own.url) && blob.as_str() == path, "not the server's");
+    }
+    if let Ok((blob, answer)) = verify_get(&key(), path, |name| find(params, name), NOW) {
+        let own = presign_get(&key(), &blob, &answer, expires_at);
+        assert!(is_same(&own.url) && blob.as_str() == path, "not the server's");
+    }
 }
 
 fn put_url(blob: &BlobKey, terms: &PresignedPutTerms, at: u16, by: u8) {
