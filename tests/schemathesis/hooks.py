@@ -2,13 +2,15 @@
 
 import itertools
 import os
-import random
 
 import requests
 import schemathesis
 
 URL = os.environ["PORTICO_URL"]
 PASSWORD = os.environ["PORTICO_PASSWORD"]
+
+# The runtime of the Worker drops headers without a value before the Worker sees them, so that it cannot refuse them.
+DROPS_EMPTY_HEADERS = "PORTICO_DROPS_EMPTY_HEADERS" in os.environ
 
 # After each of these the caller may be somebody else, or nobody.
 FINAL = {
@@ -23,7 +25,7 @@ FINAL = {
     "update_user",
 }
 
-numbers = itertools.count(random.getrandbits(48))
+numbers = itertools.count(1)
 
 
 def post(path, body):
@@ -114,6 +116,8 @@ def is_told(error):
 
 @schemathesis.hook
 def filter_failure(context, failure, case, response):
+    if "negative_data_rejection" in failure.checks and DROPS_EMPTY_HEADERS:
+        return all(str(value).strip() for value in (case.headers or {}).values())
     if "positive_data_acceptance" not in failure.checks:
         return True
     problem = response.json()
