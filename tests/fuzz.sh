@@ -13,6 +13,7 @@ command -v cargo >/dev/null || PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin
 readonly version=0.13.2
 readonly fuzz=tests/fuzz
 readonly max_len=4096
+readonly most_files=120
 
 # Runs one target; prints a line if all is well, else what it said.
 run_target() {
@@ -42,13 +43,15 @@ sum_up() {
     ' "$1"
 }
 
-# Replaces the corpus by the least of all there is that reaches the same.
+# Replaces the corpus by the least of all there is that reaches the same; of many, by those that reach the most.
 keep_finds() {
-    local name=$1 least=$scratch/$1.least
-    mkdir -p "$least"
-    "$binaries/$name" -merge=1 -max_len="$max_len" "$least" "${@:2}" >>"$scratch/$name.log" 2>&1
+    local name=$1 least=$scratch/$1.least file
+    mkdir -p "$least" "$fuzz/corpus"
+    "$binaries/$name" -set_cover_merge=1 -use_counters=0 -max_len="$max_len" "$least" "${@:2}" >>"$scratch/$name.log" 2>&1
+    # They are written in the order in which they are chosen.
+    find "$least" -type f -printf '%T@ %p\n' | sort -n | tail -n "+$((most_files + 1))" | cut -d ' ' -f 2- |
+        while read -r file; do rm "$file"; done
     rm -rf "${fuzz:?}/corpus/$name"
-    mkdir -p "$fuzz/corpus"
     mv "$least" "$fuzz/corpus/$name"
 }
 

@@ -12,6 +12,8 @@ use crate::world::Answer;
 /// What may be answered because something is not there, and is not there here.
 const NOT_THERE: [&str; 2] = ["google_not_configured", "google_unavailable"];
 
+const PROBLEM: &str = "application/problem+json";
+
 /// Checks an answer.
 ///
 /// # Panics
@@ -27,11 +29,13 @@ pub fn check(method: &Method, path: &str, answer: &Answer) {
     if let Some(length) = answer.headers.get(CONTENT_LENGTH).filter(|_| *method != Method::HEAD) {
         assert_eq!(length.to_str().ok(), Some(answer.bytes.len().to_string().as_str()), "{}", shown());
     }
-    if status >= 400 && *method != Method::HEAD {
+    let media = answer.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if media == PROBLEM {
         check_problem(answer, &body, &shown);
     }
     let Some(template) = template(path) else {
-        return assert!(matches!(status, 404 | 414 | 431), "described nowhere: {}", shown());
+        let is_refusal = matches!(status, 404 | 414 | 431) && media == PROBLEM;
+        return assert!(is_refusal, "described nowhere: {}", shown());
     };
     let operation = operation(&template, method);
     if *method == Method::OPTIONS || (operation.is_null() && matches!(status, 405 | 414 | 431)) {
@@ -43,11 +47,21 @@ pub fn check(method: &Method, path: &str, answer: &Answer) {
         let required = resolve(header)["required"].as_bool().unwrap_or(false);
         assert!(!required || answer.headers.contains_key(name), "without {name}: {}", shown());
     }
+    let essence = media.split(';').next().unwrap_or_default();
+    match described["content"].as_object() {
+        Some(content) => {
+            let is_described = content.contains_key(essence) || content.contains_key("*/*");
+            assert!(is_described, "{media} is not described: {}", shown());
+        }
+        None => assert!(answer.bytes.is_empty(), "a body where none is described: {}", shown()),
+    }
 }
 
 fn check_problem(answer: &Answer, body: &Value, shown: &dyn Fn() -> String) {
-    let media = answer.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    assert_eq!(media, Some("application/problem+json"), "{}", shown());
+    if answer.bytes.is_empty() {
+        // An answer to HEAD.
+        return;
+    }
     assert_eq!(body["status"], answer.status, "{}", shown());
     let code = body["code"].as_str().unwrap_or_default();
     assert!(!document()["x-portico-problem-codes"][code].is_null(), "unknown code: {}", shown());
