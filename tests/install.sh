@@ -25,6 +25,8 @@ find_missing() {
     is_there curl || missing+=(curl)
     has_browser || missing+=(chromium)
     is_there chromedriver || missing+=(chromium-driver)
+    # Debian keeps what makes environments apart from the language.
+    python3 -c 'import ensurepip, venv' &>/dev/null || missing+=(python3-venv)
 }
 
 # Runs a command as root, and without questions.

@@ -119,11 +119,19 @@ impl Phone {
             None => compact,
         };
         let digits = international.strip_prefix('+').ok_or_else(malformed)?;
-        if !(7..=15).contains(&digits.len()) || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        if !is_e164(digits) {
             return Err(malformed());
         }
-        phonelib::normalize_phone_number(&international).map(Self).ok_or_else(malformed)
+        // A zero that only callers within the country dial is dropped, which may leave too little.
+        let normalized = phonelib::normalize_phone_number(&international);
+        let fits = |number: &String| number.strip_prefix('+').is_some_and(is_e164);
+        normalized.filter(fits).map(Self).ok_or_else(malformed)
     }
+}
+
+/// Whether a text can be the digits of an international number: 15 at most (E.164), and more than any country's code.
+fn is_e164(digits: &str) -> bool {
+    (7..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit())
 }
 
 impl Name {
@@ -281,6 +289,7 @@ mod tests {
             "+49",
             "+999123456789",
             "+49151abc45678",
+            "+49 (015.00",
             "+1234567890123456",
             "٠٠٤٩١٥١٢٣٤٥٦",
         ] {

@@ -4,3 +4,4 @@ mod bad_requests;
 mod document;
 mod fuzz;
 mod requests;
+mod schemathesis;

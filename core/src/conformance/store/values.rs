@@ -43,13 +43,15 @@ pub async fn text_comes_back_as_it_was(h: &Harness) {
     .await;
 }
 
-/// Numbers come back as they were: the extremes of 64 bits, and fractions.
+/// Numbers come back as they were: the extremes of 64 bits, fractions, and what is larger.
 pub async fn numbers_come_back_as_they_were(h: &Harness) {
     comes_back(
         h,
         json!({
             "integers": [0, -1, i64::MIN, i64::MAX, u64::MAX, 9_007_199_254_740_993_i64],
             "fractions": [0.1, -2.5, 1.5e100, -1.25e-100, 123_456.789, 0.300_000_000_000_000_04],
+            // The first is read as its neighbour by readers that do not read every digit.
+            "large": [1.284_467_440_737_095_5e20, 1e300, f64::MAX, f64::MIN_POSITIVE],
         }),
     )
     .await;
