@@ -40,7 +40,7 @@ pub enum DatabaseError {
     },
     /// The log lost transactions that were acknowledged.
     #[error(
-        "{log} is damaged: {transactions} transactions behind byte {whole_bytes} cannot be read; keep it with its database \
+        "{log} is damaged: at least {transactions} transactions behind byte {whole_bytes} cannot be read; keep it with its database \
          and restore a backup, or, to go on without them, run `truncate -s {whole_bytes} {log}` and then `portico doctor`",
         log = log.display()
     )]

@@ -27,7 +27,7 @@ const TRIES: usize = 5;
 /// What stands in a log beyond the place up to which it is believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Lost {
-    /// Commits; at least one.
+    /// Commits; at least one. That of the wrong frame itself may be beyond recognition.
     transactions: u64,
     /// The place, behind the last whole transaction.
     whole_bytes: u64,
@@ -44,8 +44,8 @@ pub(super) fn check(dir: &Path) -> Result<(), DatabaseError> {
         Ok(Some(Lost { transactions: 1, .. })) => {
             tracing::error!(
                 log = %log.display(),
-                "the last transaction in the log is not whole and is dropped: after a power failure that is one that \
-                 nobody was told of; otherwise the disk is damaged"
+                "the end of the log is not whole and is dropped: after a power failure that is a transaction that nobody \
+                 was told of; otherwise the disk is damaged, and the last or the last two transactions are lost"
             );
             Ok(())
         }
