@@ -132,8 +132,8 @@ async fn change_password(
             tx.push(notice.promise()?, Obstacle::Changed).push(sweep.promise()?, Obstacle::Changed);
             Ok(())
         };
-        match opening::open(app, &opening, prepare).await? {
-            Ok(session) => {
+        match opening::open(app, &opening, &changed, prepare).await? {
+            Ok(begun) => {
                 ending::fulfil(app, sweep).await;
                 delivery::deliver_soon(app, vec![notice.message_id]);
                 Event::of(&begun.session, client).record("account_recovered", Outcome::Success);
