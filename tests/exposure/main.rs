@@ -4,6 +4,5 @@ mod api;
 mod backup;
 mod crash;
 mod faults;
-mod memory;
 mod network;
 mod operation;
