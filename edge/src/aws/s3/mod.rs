@@ -9,6 +9,7 @@ mod request;
 mod tests;
 
 use std::error::Error;
+use std::pin::pin;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -66,8 +67,8 @@ impl FetchClient {
 
     /// One attempt, which is given up in time for another.
     async fn attempt(&self, request: &Request, allowance_ms: u64) -> Result<Answer, Failure> {
-        let late = self.account.clock.sleep(ATTEMPT_MS + allowance_ms);
-        match select(Box::pin(self.exchange(request)), late).await {
+        let late = async { self.account.clock.sleep(ATTEMPT_MS + allowance_ms).await };
+        match select(pin!(self.exchange(request)), pin!(late)).await {
             Either::Left((outcome, _)) => outcome,
             Either::Right(((), _)) => Err(Failure::unanswered("no answer in time")),
         }
