@@ -183,8 +183,8 @@ impl From<StoreError> for Error {
 
 impl From<Busy> for Error {
     fn from(busy: Busy) -> Self {
+        // It has no cause besides, or a crowd would fill the log; the hasher counts what it refuses.
         Self::unavailable("busy", "too many sign-ins at once: try again shortly", busy.retry_after_seconds)
-            .caused_by(busy)
     }
 }
 

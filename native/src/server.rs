@@ -1,6 +1,8 @@
 //! The HTTP server: HTTP/1.1 and HTTP/2 on one port, with limits on what a client may hold, and a graceful stop.
 
+mod activity;
 mod body;
+mod pace;
 pub(crate) mod service;
 pub mod tls;
 
@@ -8,7 +10,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyper::service::service_fn;
@@ -17,14 +18,15 @@ use hyper_util::server::conn::auto::Builder;
 use portico_core::http::router::MAX_HEADER_BYTES;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::sleep;
-use tokio_io_timeout::TimeoutStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::activity::Activity;
+use self::pace::Paced;
 pub use service::{Handler, Service};
 
 /// How long a client may take from connecting to the end of its first request's head, TLS included.
@@ -32,9 +34,6 @@ const FIRST_REQUEST_WITHIN: Duration = Duration::from_secs(15);
 
 /// How long it may take for each further head; the time between two requests counts.
 const NEXT_REQUEST_WITHIN: Duration = Duration::from_secs(75);
-
-/// How long it may refuse to take more of an answer.
-const WRITE_WITHIN: Duration = Duration::from_secs(30);
 
 /// How often a silent HTTP/2 client is asked whether it is still there, and how long it may take to say so.
 const PING_EVERY: Duration = Duration::from_secs(30);
@@ -45,8 +44,15 @@ const READ_BUFFER_BYTES: usize = 2 * MAX_HEADER_BYTES;
 /// Requests that one HTTP/2 connection may have open.
 const MAX_STREAMS: u32 = 100;
 
-/// Connections at once, where the system allows that many; more wait to be accepted.
+/// Connections at once, where the system allows that many; for more, room is made.
 const MAX_CONNECTIONS: usize = 16_384;
+
+/// How long a connection must have been idle to be closed for another: at first, and then ever shorter.
+const IDLE_WHEN_FULL: [Duration; 4] =
+    [Duration::from_secs(30), Duration::from_secs(10), Duration::from_secs(3), Duration::from_secs(1)];
+
+/// How long each of those is given to make room.
+const ROOM_WITHIN: Duration = Duration::from_millis(100);
 
 /// Descriptors kept back for files, the database and outbound connections.
 const RESERVED_DESCRIPTORS: u64 = 128;
@@ -59,6 +65,8 @@ pub struct Server {
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
     slots: Arc<Semaphore>,
+    /// Tells connections how long they must have been idle to make room for another.
+    full: watch::Sender<Duration>,
     connections: TaskTracker,
     stop: CancellationToken,
 }
@@ -79,6 +87,7 @@ impl Server {
             listener: TcpListener::bind((host, port)).await?,
             tls: tls.map(TlsAcceptor::from),
             slots: Arc::new(Semaphore::new(allowed_connections())),
+            full: watch::Sender::new(Duration::MAX),
             connections: TaskTracker::new(),
             stop: CancellationToken::new(),
         })
@@ -117,11 +126,10 @@ impl Server {
         tokio::time::timeout(STOP_WITHIN, self.connections.wait()).await.is_ok()
     }
 
-    /// Waits for a free slot, then for a connection.
+    /// Waits for a connection, then for a slot.
     async fn accept(&self) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-        let slot = Arc::clone(&self.slots).acquire_owned().await.ok()?;
         match self.listener.accept().await {
-            Ok((stream, peer)) => Some((stream, peer, slot)),
+            Ok((stream, peer)) => Some((stream, peer, self.slot().await?)),
             Err(error) if is_the_clients_fault(&error) => None,
             Err(error) => {
                 tracing::warn!(%error, "a connection cannot be accepted");
@@ -131,6 +139,21 @@ impl Server {
         }
     }
 
+    /// A slot: if none is free, that of a connection which has been idle for long.
+    async fn slot(&self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() {
+            return Some(slot);
+        }
+        let [.., shortest] = IDLE_WHEN_FULL;
+        for idle in IDLE_WHEN_FULL.into_iter().chain(std::iter::repeat(shortest)) {
+            self.full.send_replace(idle);
+            if let Ok(slot) = timeout(ROOM_WITHIN, Arc::clone(&self.slots).acquire_owned()).await {
+                return slot.ok();
+            }
+        }
+        None
+    }
+
     fn connection<H: Handler>(
         &self,
         stream: TcpStream,
@@ -138,7 +161,8 @@ impl Server {
         slot: OwnedSemaphorePermit,
         service: Arc<Service<H>>,
     ) -> impl Future<Output = ()> + Send + 'static {
-        let connection = Connection { peer, service, stop: self.stop.clone(), begun: Arc::default() };
+        let (stop, full) = (self.stop.clone(), self.full.subscribe());
+        let connection = Connection { peer, service, stop, full, activity: Arc::default() };
         let tls = self.tls.clone();
         async move {
             // Without it, small answers merely wait a little.
@@ -156,11 +180,13 @@ struct Connection<H> {
     peer: SocketAddr,
     service: Arc<Service<H>>,
     stop: CancellationToken,
-    begun: Arc<AtomicBool>,
+    full: watch::Receiver<Duration>,
+    activity: Arc<Activity>,
 }
 
 impl<H: Handler> Connection<H> {
     async fn run(&self, stream: TcpStream, tls: Option<TlsAcceptor>) {
+        let stream = Paced::new(stream);
         match tls {
             None => self.exchange(stream).await,
             Some(tls) => match tls.accept(stream).await {
@@ -171,19 +197,22 @@ impl<H: Handler> Connection<H> {
     }
 
     async fn exchange(&self, stream: impl AsyncRead + AsyncWrite + Send + 'static) {
-        let mut stream = TimeoutStream::new(stream);
-        stream.set_write_timeout(Some(WRITE_WITHIN));
-        let (service, begun, peer) = (Arc::clone(&self.service), Arc::clone(&self.begun), self.peer.ip());
+        let (service, activity, peer) =
+            (Arc::clone(&self.service), Arc::clone(&self.activity), self.peer.ip());
         let answer = service_fn(move |request| {
-            begun.store(true, Ordering::Relaxed);
-            let service = Arc::clone(&service);
-            async move { service.answer(request, peer).await }
+            let (service, busy) = (Arc::clone(&service), activity.begin());
+            // hyper keeps room for it as long as the connection lives: a box takes it only while there is a request.
+            Box::pin(async move {
+                let answer = service.answer(request, peer).await;
+                drop(busy);
+                answer
+            })
         });
         let builder = protocols();
         let mut exchange = pin!(builder.serve_connection(TokioIo::new(Box::pin(stream)), answer));
         let ended = tokio::select! {
             ended = exchange.as_mut() => ended,
-            () = self.stop.cancelled() => {
+            () = self.must_end() => {
                 exchange.as_mut().graceful_shutdown();
                 exchange.await
             }
@@ -193,11 +222,34 @@ impl<H: Handler> Connection<H> {
         }
     }
 
-    /// Completes if the client does not begin in time; covers what hyper's timeouts do not: TLS, and the bytes by
-    /// which the protocol is recognised.
+    /// Completes when the server stops, or others need the room; what is being answered then is finished first.
+    async fn must_end(&self) {
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            () = self.must_make_room() => {}
+        }
+    }
+
+    /// Completes when there is no room for others, and this connection has not been used for long.
+    async fn must_make_room(&self) {
+        let mut full = self.full.clone();
+        while full.changed().await.is_ok() {
+            let idle = *full.borrow_and_update();
+            if self.activity.idle_for().is_some_and(|since| since >= idle) {
+                return;
+            }
+        }
+        std::future::pending().await
+    }
+
+    /// Completes if the client does not begin in time, which is shorter where others need the room; covers what hyper's
+    /// timeouts do not: TLS, and the bytes by which the protocol is recognised.
     async fn overdue(&self) {
-        sleep(FIRST_REQUEST_WITHIN).await;
-        if self.begun.load(Ordering::Relaxed) {
+        tokio::select! {
+            () = sleep(FIRST_REQUEST_WITHIN) => {}
+            () = self.must_make_room() => {}
+        }
+        if self.activity.has_begun() {
             std::future::pending::<()>().await;
         }
     }
@@ -248,3 +300,6 @@ fn allowed_connections() -> usize {
 fn allowed_connections() -> usize {
     MAX_CONNECTIONS
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,5 @@
 
 mod api;
 mod faults;
-mod memory;
 mod network;
 mod operation;

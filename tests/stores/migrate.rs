@@ -77,7 +77,7 @@ impl Deployment {
     }
 
     fn sender(&self) -> Sender<'_> {
-        Sender { client: &*self.client, clock: &*self.waiting, entropy: &SystemEntropy }
+        Sender { client: &*self.client, clock: &*self.waiting, entropy: &SystemEntropy, budget: None }
     }
 
     async fn plan(&self) -> Report {

@@ -1,6 +1,7 @@
-//! When to ask a service again: after random pauses that double, until a deadline.
+//! When to ask a service again: after random pauses that double, until a deadline, or until all callers together have
+//! asked often enough.
 
-use super::failure::Failure;
+use super::{budget::RetryBudget, failure::Failure};
 use crate::{
     ports::{clock::Clock, entropy::Entropy},
     time::Timestamp,
@@ -18,6 +19,7 @@ pub struct Pacing<'ports> {
     clock: &'ports dyn Clock,
     entropy: &'ports dyn Entropy,
     deadline_ms: u64,
+    budget: Option<&'ports RetryBudget>,
     start: Timestamp,
     slept_ms: u64,
     failed: u32,
@@ -26,10 +28,18 @@ pub struct Pacing<'ports> {
 impl<'ports> Pacing<'ports> {
     /// Attempts of which the first begins now, and the last before the deadline.
     pub fn new(clock: &'ports dyn Clock, entropy: &'ports dyn Entropy, deadline_ms: u64) -> Self {
-        Self { clock, entropy, deadline_ms, start: clock.now(), slept_ms: 0, failed: 0 }
+        Self { clock, entropy, deadline_ms, budget: None, start: clock.now(), slept_ms: 0, failed: 0 }
     }
 
-    /// How many milliseconds to wait after an attempt that failed; `None` when there is no time left for another.
+    /// The same, as one request of those that share a budget of attempts.
+    #[must_use]
+    pub fn within(self, budget: &'ports RetryBudget) -> Self {
+        budget.earn();
+        Self { budget: Some(budget), ..self }
+    }
+
+    /// How many milliseconds to wait after an attempt that failed; `None` when there is no time left for another, or no
+    /// attempt in the budget.
     ///
     /// # Behavior
     /// A clock that goes back does not prolong the deadline: the pauses count for themselves.
@@ -38,12 +48,16 @@ impl<'ports> Pacing<'ports> {
         if self.elapsed().max(self.slept_ms) + pause > self.deadline_ms {
             return None;
         }
+        if self.budget.is_some_and(|budget| !budget.spend()) {
+            return None;
+        }
         self.slept_ms += pause;
         self.failed += 1;
         Some(pause)
     }
 
-    /// Makes attempts at a request until one succeeds, fails in a way that does not pass, or there is no time left.
+    /// Makes attempts at a request until one succeeds, fails in a way that does not pass, or there is no time or no
+    /// attempt left.
     ///
     /// # Errors
     /// The last failure.
@@ -130,6 +144,22 @@ mod tests {
         assert_eq!(pacing.next_pause(), None);
         clock.advance_ms(-60_000);
         assert_eq!([pacing.next_pause(), pacing.next_pause()], [Some(100), None]);
+    }
+
+    #[test]
+    fn a_crowd_of_requests_that_all_fail_makes_no_storm() {
+        let (clock, entropy, budget) =
+            (RestlessClock::default(), SeededEntropy::new(1), RetryBudget::default());
+        let mut attempts = 0;
+        for _ in 0..1_000 {
+            let pacing = Pacing::new(&clock, &entropy, 10_000).within(&budget);
+            let outcome = block_on(pacing.repeat("Operation", || {
+                attempts += 1;
+                async { Err::<(), _>(Failure::refused(503, None, "")) }
+            }));
+            assert!(outcome.is_err());
+        }
+        assert!((3_000..=3_100).contains(&attempts), "{attempts}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Asking again: what passes is tried again until a deadline ([`crate::aws::pacing`]).
+//! Asking again: what passes is tried again until a deadline, within a budget ([`crate::aws::pacing`]).
 //!
 //! A transaction is the same request each time, its token included, and so applied once. For a single write
 //! nothing says whether an attempt without an answer was applied: [`Refusal::uncertain`] tells the store to
@@ -11,7 +11,7 @@ use super::{
     request::Request,
 };
 use crate::{
-    aws::pacing::Pacing,
+    aws::{budget::RetryBudget, pacing::Pacing},
     ports::{
         clock::Clock,
         entropy::Entropy,
@@ -31,6 +31,8 @@ pub struct Sender<'ports> {
     pub clock: &'ports dyn Clock,
     /// Makes the pauses random, so that callers that failed together do not return together.
     pub entropy: &'ports dyn Entropy,
+    /// How often requests are sent again in all; without one, until their deadlines.
+    pub budget: Option<&'ports RetryBudget>,
 }
 
 /// The last failure of a request that was given up.
@@ -45,12 +47,16 @@ pub struct Refusal {
 }
 
 impl Sender<'_> {
-    /// Sends a request until there is an answer, a failure that does not pass, or no time left.
+    /// Sends a request until there is an answer, a failure that does not pass, or no time or attempt left.
     ///
     /// # Errors
     /// The last failure.
     pub async fn send(&self, request: &Request) -> Result<Answer, Refusal> {
-        let mut pacing = Pacing::new(self.clock, self.entropy, DEADLINE_MS);
+        let pacing = Pacing::new(self.clock, self.entropy, DEADLINE_MS);
+        let mut pacing = match self.budget {
+            Some(budget) => pacing.within(budget),
+            None => pacing,
+        };
         let mut uncertain = false;
         loop {
             let failure = match self.client.send(request).await {
@@ -132,7 +138,7 @@ mod tests {
 
     fn send(script: &Script, clock: &RestlessClock) -> Result<Answer, Refusal> {
         let entropy = SeededEntropy::new(1);
-        block_on(Sender { client: script, clock, entropy: &entropy }.send(&request()))
+        block_on(Sender { client: script, clock, entropy: &entropy, budget: None }.send(&request()))
     }
 
     #[test]
@@ -208,7 +214,7 @@ mod tests {
         let script = Script::new([Err(cut()), Err(code("AccessDeniedException"))]);
         let (clock, entropy) = (RestlessClock::default(), SeededEntropy::new(1));
         let get = GetItem { table_name: "t".into(), key: Default::default(), consistent_read: true };
-        let sender = Sender { client: &script, clock: &clock, entropy: &entropy };
+        let sender = Sender { client: &script, clock: &clock, entropy: &entropy, budget: None };
         let refusal = block_on(sender.send(&Request::GetItem(get))).unwrap_err();
         assert_eq!(StoreError::from(refusal).kind, StoreErrorKind::Unexpected);
     }

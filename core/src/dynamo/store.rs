@@ -24,6 +24,7 @@ use super::{
     tables::{self, Prepared},
 };
 use crate::{
+    aws::budget::RetryBudget,
     ports::store_index::{Plan, is_expired, new_versions},
     ports::{
         clock::Clock,
@@ -41,6 +42,7 @@ pub struct DynamoStore {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     names: TableNames,
+    budget: RetryBudget,
 }
 
 /// A write, with its place in the transaction and the version that it gives.
@@ -60,7 +62,7 @@ impl DynamoStore {
         entropy: Arc<dyn Entropy>,
         names: TableNames,
     ) -> Self {
-        Self { client, clock, entropy, names }
+        Self { client, clock, entropy, names, budget: RetryBudget::default() }
     }
 
     /// Makes the tables that are missing; see [`tables::prepare`].
@@ -80,7 +82,8 @@ impl DynamoStore {
     }
 
     fn sender(&self) -> Sender<'_> {
-        Sender { client: &*self.client, clock: &*self.clock, entropy: &*self.entropy }
+        let Self { client, clock, entropy, budget, .. } = self;
+        Sender { client: &**client, clock: &**clock, entropy: &**entropy, budget: Some(budget) }
     }
 
     async fn send(&self, request: &Request) -> Result<Answer, Refusal> {

@@ -287,7 +287,7 @@ mod tests {
 
     fn prepare_with(script: &Script, names: &TableNames) -> Result<Prepared, StoreError> {
         let (clock, entropy) = (RestlessClock::default(), SeededEntropy::new(1));
-        block_on(prepare(Sender { client: script, clock: &clock, entropy: &entropy }, names))
+        block_on(prepare(Sender { client: script, clock: &clock, entropy: &entropy, budget: None }, names))
     }
 
     #[test]

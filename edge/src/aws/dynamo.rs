@@ -14,7 +14,7 @@ use super::sign::Signer;
 static TARGET: HeaderName = HeaderName::from_static("x-amz-target");
 
 /// The longest that one attempt may take, in milliseconds.
-const ATTEMPT_MS: u64 = 5_000;
+const ATTEMPT_MS: u64 = 3_000;
 
 /// Sends each request of the store as one signed HTTP request.
 #[derive(Debug)]

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use form_urlencoded::Serializer;
 use http::header::CONTENT_TYPE;
+use portico_core::aws::budget::RetryBudget;
 use portico_core::aws::failure::Failure;
 use portico_core::aws::pacing::Pacing;
 use portico_core::sns::{Publish, SnsClient};
@@ -26,6 +27,7 @@ pub struct FetchClient {
     account: Account,
     signer: Signer,
     endpoint: String,
+    budget: RetryBudget,
 }
 
 impl FetchClient {
@@ -34,7 +36,7 @@ impl FetchClient {
     pub fn new(account: Account) -> Self {
         let region = &account.settings.sns_region;
         let (signer, endpoint) = (account.signer("sns", region), account.endpoint("sns", region));
-        Self { account, signer, endpoint }
+        Self { account, signer, endpoint, budget: RetryBudget::default() }
     }
 
     async fn attempt(&self, form: &Bytes) -> Result<(), Failure> {
@@ -64,7 +66,7 @@ impl SnsClient for FetchClient {
     async fn publish(&self, message: &Publish) -> Result<(), Failure> {
         let form = Bytes::from(form(message));
         let pacing = Pacing::new(&*self.account.clock, &*self.account.entropy, DEADLINE_MS);
-        pacing.repeat("Publish", || self.attempt(&form)).await
+        pacing.within(&self.budget).repeat("Publish", || self.attempt(&form)).await
     }
 }
 

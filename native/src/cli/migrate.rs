@@ -57,7 +57,8 @@ mod on_aws {
             if io::stderr().is_terminal() { Box::new(Bar::new()) } else { Box::new(Lines::default()) };
         let outcome = small_runtime()?.block_on(async {
             let client = SdkClient::new(&connect(settings).await);
-            let sender = Sender { client: &client, clock: &SystemClock, entropy: &SystemEntropy };
+            let sender =
+                Sender { client: &client, clock: &SystemClock, entropy: &SystemEntropy, budget: None };
             match dry {
                 true => migrate::plan(sender, names, &*progress).await,
                 false => migrate::run(sender, names, &*progress).await,

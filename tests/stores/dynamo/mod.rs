@@ -121,7 +121,7 @@ impl Account {
     }
 
     fn sender(&self) -> Sender<'_> {
-        Sender { client: &*self.client, clock: &*self.clock, entropy: &SystemEntropy }
+        Sender { client: &*self.client, clock: &*self.clock, entropy: &SystemEntropy, budget: None }
     }
 }
 

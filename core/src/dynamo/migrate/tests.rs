@@ -57,7 +57,7 @@ fn deployment() -> Shared {
 
 fn with(script: &Script, names: &TableNames, dry: bool) -> Result<Report, StoreError> {
     let (clock, entropy) = (RestlessClock::default(), SeededEntropy::new(1));
-    let sender = Sender { client: script, clock: &clock, entropy: &entropy };
+    let sender = Sender { client: script, clock: &clock, entropy: &entropy, budget: None };
     block_on(async {
         if dry { plan(sender, names, &Silent).await } else { run(sender, names, &Silent).await }
     })
@@ -333,7 +333,7 @@ fn renamed_tables_are_migrated_and_progress_is_told() {
     let account = deployment();
     let script = Script::answering(move |request| account.lock().unwrap().answer(request));
     let (clock, entropy, heard) = (RestlessClock::default(), SeededEntropy::new(1), Heard::default());
-    let sender = Sender { client: &script, clock: &clock, entropy: &entropy };
+    let sender = Sender { client: &script, clock: &clock, entropy: &entropy, budget: None };
     block_on(run(sender, &TableNames::default(), &heard)).unwrap();
     let heard = heard.0.into_inner().unwrap();
     let index = "list_shard-user_id-index";

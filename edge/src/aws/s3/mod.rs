@@ -9,9 +9,12 @@ mod request;
 mod tests;
 
 use std::error::Error;
+use std::pin::pin;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::future::{Either, select};
+use portico_core::aws::budget::RetryBudget;
 use portico_core::aws::failure::Failure;
 use portico_core::aws::pacing::Pacing;
 use portico_core::ports::blobs::BlobKey;
@@ -25,6 +28,9 @@ use super::sign::Signer;
 /// How long a request without a body is tried, in milliseconds; the last attempt may end later.
 const DEADLINE_MS: u64 = 5_000;
 
+/// The longest that one attempt may take without a body, in milliseconds.
+const ATTEMPT_MS: u64 = 4_000;
+
 /// The slowest upload that is tried again.
 const SLOWEST_BYTES_PER_MS: u64 = 1024;
 
@@ -35,6 +41,7 @@ pub struct FetchClient {
     signer: Signer,
     /// The bucket's URL, without a slash at its end.
     bucket_url: String,
+    budget: RetryBudget,
 }
 
 impl FetchClient {
@@ -43,7 +50,7 @@ impl FetchClient {
     pub fn new(account: Account, bucket: &str) -> Self {
         let signer = account.signer("s3", &account.settings.region);
         let bucket_url = request::bucket_url(&account.settings, bucket);
-        Self { account, signer, bucket_url }
+        Self { account, signer, bucket_url, budget: RetryBudget::default() }
     }
 
     /// Makes the bucket at an emulator, where none can be somebody else's; that there is one is no failure.
@@ -58,7 +65,16 @@ impl FetchClient {
         answer::of_creation(&answer)
     }
 
-    async fn attempt(&self, request: &Request) -> Result<Answer, Failure> {
+    /// One attempt, which is given up in time for another.
+    async fn attempt(&self, request: &Request, allowance_ms: u64) -> Result<Answer, Failure> {
+        let late = async { self.account.clock.sleep(ATTEMPT_MS + allowance_ms).await };
+        match select(pin!(self.exchange(request)), pin!(late)).await {
+            Either::Left((outcome, _)) => outcome,
+            Either::Right(((), _)) => Err(Failure::unanswered("no answer in time")),
+        }
+    }
+
+    async fn exchange(&self, request: &Request) -> Result<Answer, Failure> {
         let signed = self.signed(request)?;
         let operation = &request.operation;
         if let Operation::GetObject { .. } = operation {
@@ -86,8 +102,9 @@ impl S3Client for FetchClient {
             _ => 0,
         };
         let Account { clock, entropy, .. } = &self.account;
-        let pacing = Pacing::new(&**clock, &**entropy, DEADLINE_MS + length / SLOWEST_BYTES_PER_MS);
-        pacing.repeat(request.operation.name(), || self.attempt(request)).await
+        let allowance_ms = length / SLOWEST_BYTES_PER_MS;
+        let pacing = Pacing::new(&**clock, &**entropy, DEADLINE_MS + allowance_ms).within(&self.budget);
+        pacing.repeat(request.operation.name(), || self.attempt(request, allowance_ms)).await
     }
 
     async fn presign(&self, key: &BlobKey, request: &Presignable, period: Period) -> Result<Signed, Failure> {

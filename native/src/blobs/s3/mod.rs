@@ -33,7 +33,10 @@ const ATTEMPTS: u32 = 3;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The longest wait for an answer to a request without a body.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// The longest first pause; the second is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
 /// The slowest upload that is waited for.
 const SLOWEST_BYTES_PER_SECOND: u64 = 128 * 1024;
@@ -50,9 +53,10 @@ impl SdkClient {
     /// the host, as most stand-ins for S3 need it.
     #[must_use]
     pub fn new(config: &SdkConfig, bucket: String, path_style: bool) -> Self {
+        let retries = RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(FIRST_PAUSE);
         let config = config::Builder::from(config)
             .force_path_style(path_style)
-            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+            .retry_config(retries)
             .timeout_config(timeouts(0))
             // The signature covers every body already; and what is presigned must want no header that is not told.
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)

@@ -24,8 +24,9 @@ use aws_sdk_dynamodb::config::Builder;
 use portico_core::dynamo::client::{Answer, DynamoClient, Failure};
 use portico_core::dynamo::request::Request;
 
-/// How long one attempt may take, getting credentials and a connection included.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long one attempt may take, getting credentials and a connection included: short enough that a request which was
+/// stalled is answered within five seconds of the end of the trouble.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Sends requests to DynamoDB by Amazon's SDK.
 #[derive(Clone)]

@@ -1,5 +1,4 @@
-//! How much memory a server takes, whatever is sent to it.
-#![cfg(target_os = "linux")]
+//! Large files, many at once.
 
 use portico_tests::client::{PASSWORD, registration};
 use serde_json::json;
@@ -8,12 +7,15 @@ use tokio::net::TcpStream;
 
 use portico_tests::process::{Folder, Server, status};
 
+use crate::support::{self, peak_kib};
+
 const MIB: usize = 1024 * 1024;
 
 /// Ten files at once, each as long as all the memory that they may take together.
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_parallel_uploads_are_never_in_memory() {
     const FILE_BYTES: usize = 64 * MIB;
+    let _alone = support::alone_async().await;
     let folder = Folder::new();
     let most = (FILE_BYTES + 1).to_string();
     let server = folder.serve(&[("MAX_UPLOAD_BYTES", &most)]).await;
@@ -23,11 +25,11 @@ async fn ten_parallel_uploads_are_never_in_memory() {
     let sign_in = json!({ "username": "ada", "password": PASSWORD });
     assert_eq!(server.post("/v1/sessions/login", &sign_in).await.expect("an answer").0, 200);
     assert_eq!(upload(&server, token, MIB).await, Some(201));
-    let before_kib = resident_peak_kib(&server);
+    let before_kib = peak_kib(&server);
 
     let uploads = (0..10).map(|_| upload(&server, token, FILE_BYTES));
     assert_eq!(futures::future::join_all(uploads).await, [Some(201); 10]);
-    let grown_kib = resident_peak_kib(&server) - before_kib;
+    let grown_kib = peak_kib(&server) - before_kib;
     println!("ten uploads of {} MiB: {grown_kib} KiB more", FILE_BYTES / MIB);
     assert!(grown_kib < 64 * 1024, "{grown_kib} KiB more");
     server.stop().await;
@@ -52,12 +54,4 @@ async fn upload(server: &Server, token: &str, length: usize) -> Option<u16> {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.ok()?;
     status(&answer)
-}
-
-/// The most memory that the server ever had resident.
-fn resident_peak_kib(server: &Server) -> u64 {
-    let pid = server.child.id().expect("it runs");
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a status");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
-    line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
