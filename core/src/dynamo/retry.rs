@@ -22,6 +22,9 @@ use crate::{
 /// How long a request is tried, in milliseconds; the last attempt may end later.
 pub const DEADLINE_MS: u64 = 10_000;
 
+/// What is to be said of an answer that no DynamoDB gives.
+const NOT_DYNAMODB: &str = "a read was refused for a condition that it did not have: is AWS_ENDPOINT_URL_DYNAMODB that of a DynamoDB?";
+
 /// Sends requests, again if need be.
 #[derive(Clone, Copy, Debug)]
 pub struct Sender<'ports> {
@@ -63,7 +66,10 @@ impl Sender<'_> {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
-            let meaning = meaning(&failure);
+            let meaning = match meaning(&failure) {
+                Meaning::Conflict { .. } if !request.writes() => Meaning::Permanent(NOT_DYNAMODB),
+                meaning => meaning,
+            };
             let passes = matches!(meaning, Meaning::Throttled | Meaning::Unavailable);
             let Some(pause) = passes.then(|| pacing.next_pause()).flatten() else {
                 return Err(Refusal { failure, meaning, uncertain });
@@ -166,6 +172,16 @@ mod tests {
             send(&script, &RestlessClock::default()).unwrap_err();
             assert_eq!(script.requests().len(), 1, "{name}");
         }
+    }
+
+    #[test]
+    fn a_read_has_no_condition_to_fail() {
+        let script = Script::new([Err(code("ConditionalCheckFailedException"))]);
+        let (clock, entropy) = (RestlessClock::default(), SeededEntropy::new(1));
+        let read = GetItem { table_name: "t".into(), key: Default::default(), consistent_read: true };
+        let sender = Sender { client: &script, clock: &clock, entropy: &entropy, budget: None };
+        let refusal = block_on(sender.send(&Request::GetItem(read))).unwrap_err();
+        assert_eq!(refusal.meaning, Meaning::Permanent(NOT_DYNAMODB));
     }
 
     #[test]

@@ -33,15 +33,18 @@ pub fn clean(name: &str) -> String {
 #[must_use]
 pub fn safe(name: &str) -> String {
     let plain: String = clean(name).chars().map(plain).collect();
-    let plain = cut(plain.trim_matches('.'), MAX_SAFE_BYTES);
-    let plain = plain.trim_matches('.');
-    if plain.is_empty() {
+    let short = shorten(&plain);
+    if short.is_empty() {
         NAMELESS.to_owned()
-    } else if is_reserved(plain) {
-        format!("_{plain}")
+    } else if is_reserved(&short) {
+        shorten(&format!("_{short}"))
     } else {
-        plain.to_owned()
+        short
     }
+}
+
+fn shorten(plain: &str) -> String {
+    cut(plain.trim_matches('.'), MAX_SAFE_BYTES).trim_matches('.').to_owned()
 }
 
 fn plain(c: char) -> char {
@@ -73,7 +76,7 @@ mod tests {
 
     #[test]
     fn x7_hostile_names_are_harmless() {
-        let long = "a".repeat(10_000);
+        let (long, device) = ("a".repeat(10_000), format!("con.{}", "x".repeat(96)));
         for (name, shown, key) in [
             ("report.pdf", "report.pdf", "report.pdf"),
             ("../../etc/passwd", "passwd", "passwd"),
@@ -95,6 +98,7 @@ mod tests {
             ("日本.png", "日本.png", "__.png"),
             ("name. ", "name.", "name"),
             (&long, &long[..255], &long[..100]),
+            (&device, &device, &format!("_{}", &device[..99])),
         ] {
             assert_eq!((clean(name).as_str(), safe(name).as_str()), (shown, key), "{name:?}");
             assert!(BlobKey::parse(&format!("files/01ADA/01FILE/{key}")).is_some());

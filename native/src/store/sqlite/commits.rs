@@ -276,10 +276,8 @@ mod tests {
     };
     use serde_json::json;
 
+    use super::super::{connection::open_writer, files::create_new, migrate::create_missing, writer::Writer};
     use super::*;
-    use crate::store::sqlite::{
-        connection::open_writer, files::create_new, migrate::create_missing, writer::Writer,
-    };
 
     /// A writer whose disk holds less than a megabyte more.
     fn on_a_small_disk(file: &Path) -> Writer {

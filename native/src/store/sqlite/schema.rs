@@ -223,8 +223,8 @@ mod tests {
     use rusqlite::{Connection, params_from_iter};
     use serde_json::json;
 
+    use super::super::migrate::create_missing;
     use super::*;
-    use crate::store::sqlite::migrate::create_missing;
 
     /// How SQLite would run a query, in its own words.
     fn explained(connection: &Connection, query: &Query) -> String {
