@@ -14,6 +14,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, crypto};
 use portico_core::auth::keys::PrivateKey;
 use portico_core::memory::http_client::MemoryHttpClient;
 use portico_core::ports::clock::Clock;
+use portico_tests::chance::Chance;
 use portico_tests::client::{Answer, Client, PASSWORD, registration};
 use portico_tests::counting::CountedLab;
 use portico_tests::lab::{Lab, LabOptions, new_key_pem};
@@ -33,30 +34,13 @@ const SIGNIFICANCE: f64 = 0.001;
 /// What attackers have to do with.
 const KINDS: [&str; 5] = ["unknown", "unconfirmed", "confirmed", "disabled", "deleted"];
 
-/// SplitMix64: numbers that a seed determines.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next() % end as u64).unwrap()
-    }
-}
-
 /// What one attempt took, measure by measure.
 type Work = [f64; MEASURES.len()];
 
 const MEASURES: [&str; 6] = ["gets", "queries", "transactions", "writes", "hashes", "bytes answered"];
 
 /// The likelihood that two samples of the same kind differ in their mean by as much as these do.
-fn permutation_test(one: &[f64], other: &[f64], random: &mut Random) -> f64 {
+fn permutation_test(one: &[f64], other: &[f64], random: &mut Chance) -> f64 {
     const ROUNDS: usize = 1000;
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     let observed = (mean(one) - mean(other)).abs();
@@ -73,7 +57,7 @@ fn permutation_test(one: &[f64], other: &[f64], random: &mut Random) -> f64 {
 }
 
 /// Asserts that no measure tells two kinds apart.
-fn assert_alike(samples: &[(&str, Vec<Work>)], random: &mut Random) {
+fn assert_alike(samples: &[(&str, Vec<Work>)], random: &mut Chance) {
     let column = |works: &[Work], measure: usize| works.iter().map(|work| work[measure]).collect::<Vec<_>>();
     for (measure, name) in MEASURES.iter().enumerate() {
         for (at, (kind, works)) in samples.iter().enumerate() {
@@ -90,10 +74,10 @@ fn assert_alike(samples: &[(&str, Vec<Work>)], random: &mut Random) {
 
 #[test]
 fn the_test_sees_a_difference_in_one_attempt_of_ten() {
-    let mut random = Random(SEED);
+    let mut random = Chance::of(SEED);
     let mut draw = |leak: bool| -> Vec<f64> {
-        let noisy = |random: &mut Random| random.below(3) as f64;
-        let leaks = |random: &mut Random| f64::from(u8::from(leak && random.below(10) == 0)) * 5.0;
+        let noisy = |random: &mut Chance| random.below(3) as f64;
+        let leaks = |random: &mut Chance| f64::from(u8::from(leak && random.below(10) == 0)) * 5.0;
         (0..TRIALS).map(|_| noisy(&mut random) + leaks(&mut random)).collect()
     };
     let (plain, same, leaky) = (draw(false), draw(false), draw(true));
@@ -139,7 +123,7 @@ impl Town {
     /// Attempts of a sort at every kind of account, in turn; what each of them took.
     async fn attempts(
         &self,
-        attempt: impl AsyncFn(&Client, &str, &mut Random) -> Answer,
+        attempt: impl AsyncFn(&Client, &str, &mut Chance) -> Answer,
     ) -> Vec<(&'static str, Vec<Work>)> {
         let CountedLab { lab, store, hasher } = &self.counted;
         lab.settle(false);
@@ -147,7 +131,7 @@ impl Town {
         let mut answers: Vec<Value> = Vec::new();
         for (kind_at, (kind, works)) in samples.iter_mut().enumerate() {
             // The same for each kind but for what is drawn.
-            let mut random = Random(SEED + kind_at as u64);
+            let mut random = Chance::of(SEED + kind_at as u64);
             for trial in 0..TRIALS {
                 lab.background.run().await;
                 lab.move_to(std::net::Ipv4Addr::new(203, 0, 113, u8::try_from(trial % 200).unwrap()).into());
@@ -200,7 +184,7 @@ fn told(answer: &Answer) -> Value {
 #[tokio::test]
 async fn p7_no_work_tells_whose_password_is_guessed() {
     let town = Town::new().await;
-    let sign_in = async |client: &Client, name: &str, random: &mut Random| {
+    let sign_in = async |client: &Client, name: &str, random: &mut Chance| {
         let login = if random.below(2) == 0 { name.to_owned() } else { format!("{name}@example.com") };
         let mut body = json!({ "username": login, "password": "x".repeat(8 + random.below(100)) });
         if random.below(2) == 0 {
@@ -209,7 +193,7 @@ async fn p7_no_work_tells_whose_password_is_guessed() {
         client.post("/v1/sessions/login", body).await
     };
     let samples = town.attempts(sign_in).await;
-    assert_alike(&samples, &mut Random(SEED));
+    assert_alike(&samples, &mut Chance::of(SEED));
     assert!(
         samples.iter().flat_map(|(_, works)| works).all(|work| work[4] > 0.0),
         "each attempt costs a hash"
@@ -219,17 +203,17 @@ async fn p7_no_work_tells_whose_password_is_guessed() {
 #[tokio::test]
 async fn c7_no_work_tells_whose_recovery_is_asked_for() {
     let town = Town::new().await;
-    let request = async |client: &Client, name: &str, _: &mut Random| {
+    let request = async |client: &Client, name: &str, _: &mut Chance| {
         let body = json!({ "email": format!("{name}@example.com") });
         client.post("/v1/password-recovery/request", body).await
     };
-    assert_alike(&town.attempts(request).await, &mut Random(SEED));
+    assert_alike(&town.attempts(request).await, &mut Chance::of(SEED));
 }
 
 #[tokio::test]
 async fn c7_no_work_tells_whose_recovery_code_is_guessed() {
     let town = Town::new().await;
-    let guess = async |client: &Client, name: &str, random: &mut Random| {
+    let guess = async |client: &Client, name: &str, random: &mut Chance| {
         let email = format!("{name}@example.com");
         if random.below(3) == 0 {
             let body = json!({ "email": email });
@@ -238,7 +222,7 @@ async fn c7_no_work_tells_whose_recovery_code_is_guessed() {
         let body = json!({ "email": email, "otp": "AAAAAA", "new_password": "another good one" });
         client.post("/v1/password-recovery/validate-code", body).await
     };
-    assert_alike(&town.attempts(guess).await, &mut Random(SEED));
+    assert_alike(&town.attempts(guess).await, &mut Chance::of(SEED));
 }
 
 /// That a name or an address is taken is part of the contract; in what state its account is, is not.

@@ -8,7 +8,6 @@
 //! A scenario lets callers race and judges the history: unique names, one winner of a rotation, five guesses at a code, no
 //! update lost, nothing counted wrongly, and stores that are linearizable. The controls show that the judges can condemn.
 
-mod chance;
 mod changes;
 mod codes;
 mod controls;

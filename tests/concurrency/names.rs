@@ -9,7 +9,7 @@ use portico_core::schema::USERS;
 use portico_tests::client::{Answer, Client, registration};
 use serde_json::{Value, json};
 
-use crate::chance::Chance;
+use portico_tests::chance::Chance;
 use crate::history::Span;
 use crate::stage::{Scenario, Stage};
 

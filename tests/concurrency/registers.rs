@@ -9,7 +9,7 @@ use portico_core::ports::store::{Condition, Item, Key, Store, Version, Write};
 use portico_core::schema::COUNTERS;
 use serde_json::json;
 
-use crate::chance::Chance;
+use portico_tests::chance::Chance;
 use crate::history::Span;
 use crate::linearizability::is_linearizable;
 use crate::stage::{Scenario, Stage};

@@ -14,7 +14,7 @@ use portico_core::http::body::Body;
 use portico_core::ports::blobs::{Blob, BlobError, BlobInfo, BlobKey, Blobs, ByteRange, PutTerms};
 use portico_core::ports::store::{Key, Page, Query, Store, StoreError, Versioned, Write};
 
-use crate::chance::Chance;
+use portico_tests::chance::Chance;
 
 /// Decides who goes on.
 #[derive(Debug)]

@@ -30,7 +30,7 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::chance::Chance;
+use portico_tests::chance::Chance;
 use crate::history::History;
 use crate::scheduler::{Inline, ScheduledBlobs, ScheduledStore, Scheduler};
 

@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use http::Request;
 use portico_core::http::routes::{ROUTES, Route};
+use portico_tests::chance::Chance;
 use portico_tests::client::{Client, User};
 use portico_tests::lab::Lab;
 use serde_json::{Map, Value, json};
@@ -116,31 +117,6 @@ const MEDIA_TYPES: &[&str] = &[
     "application/json, text/html",
 ];
 
-/// SplitMix64: small, and the same everywhere.
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.next() % bound as u64).unwrap()
-    }
-
-    /// True once in so many times.
-    fn one_in(&mut self, times: usize) -> bool {
-        self.below(times) == 0
-    }
-
-    fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
-        &items[self.below(items.len())]
-    }
-}
-
 /// Somebody of each kind, and ids that exist.
 struct World {
     callers: Vec<Client>,
@@ -168,54 +144,54 @@ impl World {
     }
 }
 
-fn value(dice: &mut Dice, depth: usize) -> Value {
-    match dice.below(if depth == 0 { 8 } else { 10 }) {
+fn value(chance: &mut Chance, depth: usize) -> Value {
+    match chance.below(if depth == 0 { 8 } else { 10 }) {
         0 => Value::Null,
-        1 => json!(dice.one_in(2)),
-        2 => json!(*dice.pick(&[0.0, -0.0, 1.0, 1.5, -1.0, 1e300, 9_007_199_254_740_993.0, 1e-300])),
-        3 => json!(*dice.pick(&[0, 1, 2, -1, i64::MAX, i64::MIN])),
-        4..=6 => json!(dice.pick(TEXTS)),
+        1 => json!(chance.one_in(2)),
+        2 => json!(*chance.of_these(&[0.0, -0.0, 1.0, 1.5, -1.0, 1e300, 9_007_199_254_740_993.0, 1e-300])),
+        3 => json!(*chance.of_these(&[0, 1, 2, -1, i64::MAX, i64::MIN])),
+        4..=6 => json!(chance.of_these(TEXTS)),
         7 => {
-            let times = *dice.pick(&[3, 64, 65, 100, 129, 255, 2001, 5000]);
-            json!(dice.pick(TEXTS).repeat(times).chars().take(10_000).collect::<String>())
+            let times = *chance.of_these(&[3, 64, 65, 100, 129, 255, 2001, 5000]);
+            json!(chance.of_these(TEXTS).repeat(times).chars().take(10_000).collect::<String>())
         }
-        8 => (0..dice.below(4)).map(|_| value(dice, depth - 1)).collect(),
+        8 => (0..chance.below(4)).map(|_| value(chance, depth - 1)).collect(),
         _ => {
             let members =
-                (0..dice.below(4)).map(|_| ((*dice.pick(TEXTS)).to_owned(), value(dice, depth - 1)));
+                (0..chance.below(4)).map(|_| ((*chance.of_these(TEXTS)).to_owned(), value(chance, depth - 1)));
             Value::Object(members.collect::<Map<_, _>>())
         }
     }
 }
 
 /// A good body with a few members exchanged, added or left out.
-fn body(dice: &mut Dice, operation: &str) -> Value {
+fn body(chance: &mut Chance, operation: &str) -> Value {
     let mut body = good(operation);
     let members: Vec<&String> = body_schema(operation)
         .and_then(|schema| schema["properties"].as_object())
         .into_iter()
         .flat_map(Map::keys)
         .collect();
-    for _ in 0..dice.below(4) {
-        let name = match members.is_empty() || dice.one_in(8) {
-            true => (*dice.pick(TEXTS)).to_owned(),
-            false => (*dice.pick(&members)).clone(),
+    for _ in 0..chance.below(4) {
+        let name = match members.is_empty() || chance.one_in(8) {
+            true => (*chance.of_these(TEXTS)).to_owned(),
+            false => (*chance.of_these(&members)).clone(),
         };
-        if dice.one_in(5) {
+        if chance.one_in(5) {
             body.as_object_mut().unwrap().remove(&name);
         } else {
-            body[name] = value(dice, 3);
+            body[name] = value(chance, 3);
         }
     }
     body
 }
 
 /// Flips, drops, doubles and inserts bytes.
-fn garble(dice: &mut Dice, bytes: &mut Vec<u8>) {
-    for _ in 0..=dice.below(4) {
-        let at = dice.below(bytes.len() + 1);
-        let byte = *dice.pick(b"{}[]\",:\\\0\xff\x80u01e-n ");
-        match dice.below(4) {
+fn garble(chance: &mut Chance, bytes: &mut Vec<u8>) {
+    for _ in 0..=chance.below(4) {
+        let at = chance.below(bytes.len() + 1);
+        let byte = *chance.of_these(b"{}[]\",:\\\0\xff\x80u01e-n ");
+        match chance.below(4) {
             0 => bytes.insert(at, byte),
             1 => bytes.truncate(at),
             2 if at < bytes.len() => bytes[at] = byte,
@@ -225,39 +201,39 @@ fn garble(dice: &mut Dice, bytes: &mut Vec<u8>) {
     }
 }
 
-fn path(dice: &mut Dice, world: &World, route: &Route) -> String {
-    let id = if dice.one_in(3) { *dice.pick(PIECES) } else { dice.pick(&world.ids) };
+fn path(chance: &mut Chance, world: &World, route: &Route) -> String {
+    let id = if chance.one_in(3) { *chance.of_these(PIECES) } else { chance.of_these(&world.ids) };
     let mut path = filled(route, id);
-    if dice.one_in(20) {
-        path = format!("{path}/{}", dice.pick(PIECES));
+    if chance.one_in(20) {
+        path = format!("{path}/{}", chance.of_these(PIECES));
     }
     for name in query_parameters(route).chain(["x"]) {
-        if dice.one_in(3) {
+        if chance.one_in(3) {
             let separator = if path.contains('?') { '&' } else { '?' };
-            path = format!("{path}{separator}{name}={}", dice.pick(PIECES));
+            path = format!("{path}{separator}{name}={}", chance.of_these(PIECES));
         }
     }
     path
 }
 
 /// The next request; none if it is not even HTTP.
-fn request(dice: &mut Dice, world: &World) -> Option<(Client, Request<Bytes>)> {
-    let route = &ROUTES[dice.below(ROUTES.len())];
-    let caller = dice.pick(&world.callers).clone();
+fn request(chance: &mut Chance, world: &World) -> Option<(Client, Request<Bytes>)> {
+    let route = &ROUTES[chance.below(ROUTES.len())];
+    let caller = chance.of_these(&world.callers).clone();
     let method =
-        if dice.one_in(30) { ROUTES[dice.below(ROUTES.len())].method.clone() } else { route.method.clone() };
-    let path = path(dice, world, route);
+        if chance.one_in(30) { ROUTES[chance.below(ROUTES.len())].method.clone() } else { route.method.clone() };
+    let path = path(chance, world, route);
     path.parse::<http::Uri>().ok()?;
     let mut bytes = Vec::new();
-    if has_body(&method) || dice.one_in(10) {
-        bytes = body(dice, route.operation).to_string().into_bytes();
-        if dice.one_in(5) {
-            garble(dice, &mut bytes);
+    if has_body(&method) || chance.one_in(10) {
+        bytes = body(chance, route.operation).to_string().into_bytes();
+        if chance.one_in(5) {
+            garble(chance, &mut bytes);
         }
     }
     let mut request = caller.request(method, &path, None).map(|_| Bytes::from(bytes));
     let headers = request.headers_mut();
-    let media = if dice.one_in(20) { *dice.pick(MEDIA_TYPES) } else { "application/json" };
+    let media = if chance.one_in(20) { *chance.of_these(MEDIA_TYPES) } else { "application/json" };
     headers.insert("content-type", media.parse().ok()?);
     for name in [
         "x-request-id",
@@ -268,8 +244,8 @@ fn request(dice: &mut Dice, world: &World) -> Option<(Client, Request<Bytes>)> {
         "authorization",
         "x-forwarded-for",
     ] {
-        if dice.one_in(40) {
-            headers.insert(name, dice.pick(TEXTS).parse().ok()?);
+        if chance.one_in(40) {
+            headers.insert(name, chance.of_these(TEXTS).parse().ok()?);
         }
     }
     Some((caller, request))
@@ -281,9 +257,9 @@ async fn no_request_is_the_servers_fault() {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     let seed = number("FUZZ_SEED").unwrap_or(now.as_secs());
     println!("FUZZ_SEED={seed}");
-    let (mut dice, mut world) = (Dice(seed), World::new().await);
+    let (mut chance, mut world) = (Chance::of(seed), World::new().await);
     for _ in 0..number("FUZZ_REQUESTS").unwrap_or(REQUESTS) {
-        let Some((caller, request)) = request(&mut dice, &world) else { continue };
+        let Some((caller, request)) = request(&mut chance, &world) else { continue };
         let asked = format!("{request:?}");
         let answer = caller.send(request).await;
         // What is not configured here is not a fault.

@@ -4,6 +4,7 @@
 //! but for what differs by nature (ids, times, tokens), which [`transcript`] names. Cases that need to move the clock or
 //! to break a port run in process only, on a [`lab::Lab`].
 
+pub mod chance;
 pub mod client;
 pub mod contract;
 pub mod counting;
