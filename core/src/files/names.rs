@@ -38,7 +38,7 @@ pub fn safe(name: &str) -> String {
     if plain.is_empty() {
         NAMELESS.to_owned()
     } else if is_reserved(plain) {
-        format!("_{plain}")
+        format!("_{}", cut(plain, MAX_SAFE_BYTES - 1).trim_end_matches('.'))
     } else {
         plain.to_owned()
     }
@@ -107,5 +107,7 @@ mod tests {
         assert_eq!(clean(&name).chars().count(), MAX_CHARS);
         assert!(clean(&name).ends_with("ä.jpeg") && safe(&name).ends_with("_.jpeg"));
         assert_eq!(safe(&name).len(), MAX_SAFE_BYTES);
+        let device = format!("CON.{}", "a".repeat(10_000));
+        assert_eq!(safe(&device), format!("_CON.{}", "a".repeat(MAX_SAFE_BYTES - 5)));
     }
 }
