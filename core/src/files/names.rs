@@ -111,5 +111,7 @@ mod tests {
         assert_eq!(clean(&name).chars().count(), MAX_CHARS);
         assert!(clean(&name).ends_with("ä.jpeg") && safe(&name).ends_with("_.jpeg"));
         assert_eq!(safe(&name).len(), MAX_SAFE_BYTES);
+        let device = format!("CON.{}", "a".repeat(10_000));
+        assert_eq!(safe(&device), format!("_CON.{}", "a".repeat(MAX_SAFE_BYTES - 5)));
     }
 }

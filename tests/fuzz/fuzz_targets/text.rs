@@ -102,7 +102,7 @@ fn file_names(text: &str) {
         let value = disposition::attachment(name);
         assert!(HeaderValue::from_str(&value).is_ok() && value.is_ascii(), "{value:?}");
         assert_eq!((value.matches('"').count(), value.matches(';').count()), (2, 2), "{value:?}");
-        let (_, encoded) = value.split_once("filename*=UTF-8''").expect("the name itself");
+        let (_, encoded) = value.rsplit_once("filename*=UTF-8''").expect("the name itself");
         assert_eq!(percent_decode_str(encoded).decode_utf8().as_deref(), Ok(name));
     }
 }
