@@ -9,9 +9,9 @@ use portico_core::schema::USERS;
 use portico_tests::client::{Answer, Client, registration};
 use serde_json::{Value, json};
 
-use portico_tests::chance::Chance;
 use crate::history::Span;
 use crate::stage::{Scenario, Stage};
+use portico_tests::chance::Chance;
 
 pub(crate) const REGISTRATIONS: Scenario = Scenario {
     name: "of registrations of one name, one succeeds",

@@ -9,10 +9,10 @@ use portico_core::ports::store::{Condition, Item, Key, Store, Version, Write};
 use portico_core::schema::COUNTERS;
 use serde_json::json;
 
-use portico_tests::chance::Chance;
 use crate::history::Span;
 use crate::linearizability::is_linearizable;
 use crate::stage::{Scenario, Stage};
+use portico_tests::chance::Chance;
 
 pub(crate) const STORE: Scenario = Scenario {
     name: "the store is linearizable",

@@ -30,9 +30,9 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use portico_tests::chance::Chance;
 use crate::history::History;
 use crate::scheduler::{Inline, ScheduledBlobs, ScheduledStore, Scheduler};
+use portico_tests::chance::Chance;
 
 /// What callers do at the same time, and what must hold afterwards.
 pub(crate) struct Scenario {

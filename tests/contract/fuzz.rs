@@ -157,8 +157,8 @@ fn value(chance: &mut Chance, depth: usize) -> Value {
         }
         8 => (0..chance.below(4)).map(|_| value(chance, depth - 1)).collect(),
         _ => {
-            let members =
-                (0..chance.below(4)).map(|_| ((*chance.of_these(TEXTS)).to_owned(), value(chance, depth - 1)));
+            let members = (0..chance.below(4))
+                .map(|_| ((*chance.of_these(TEXTS)).to_owned(), value(chance, depth - 1)));
             Value::Object(members.collect::<Map<_, _>>())
         }
     }
@@ -220,8 +220,11 @@ fn path(chance: &mut Chance, world: &World, route: &Route) -> String {
 fn request(chance: &mut Chance, world: &World) -> Option<(Client, Request<Bytes>)> {
     let route = &ROUTES[chance.below(ROUTES.len())];
     let caller = chance.of_these(&world.callers).clone();
-    let method =
-        if chance.one_in(30) { ROUTES[chance.below(ROUTES.len())].method.clone() } else { route.method.clone() };
+    let method = if chance.one_in(30) {
+        ROUTES[chance.below(ROUTES.len())].method.clone()
+    } else {
+        route.method.clone()
+    };
     let path = path(chance, world, route);
     path.parse::<http::Uri>().ok()?;
     let mut bytes = Vec::new();

@@ -18,6 +18,8 @@ use worker::send::SendWrapper;
 use worker::web_sys;
 use worker::{ByteStream, Error, FixedLengthStream, Headers, ResponseBuilder, Result};
 
+use crate::headers;
+
 /// Bodies up to this length are read at once, before anything is known of the request.
 const AT_ONCE_BYTES: u64 = 64 * 1024;
 
@@ -111,14 +113,11 @@ pub(super) fn answer(answer: Response<Body>) -> Result<worker::Response> {
     })
 }
 
-/// Headers as core takes them; the runtime has joined those of one name, and admits Latin-1.
+/// Headers as core takes them; the runtime has joined those of one name.
 pub(super) fn read_headers(headers: &Headers) -> HeaderMap {
     let mut read = HeaderMap::new();
     for (name, value) in headers.entries() {
-        let value: Option<Vec<u8>> = value.chars().map(|c| u8::try_from(c).ok()).collect();
-        if let (Ok(name), Some(Ok(value))) =
-            (HeaderName::try_from(name), value.map(|bytes| HeaderValue::from_bytes(&bytes)))
-        {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), headers::read(&value)) {
             read.append(name, value);
         }
     }
@@ -129,8 +128,7 @@ pub(super) fn read_headers(headers: &Headers) -> HeaderMap {
 pub(super) fn write_headers(headers: &HeaderMap) -> Result<Headers> {
     let written = Headers::new();
     for (name, value) in headers {
-        let value: String = value.as_bytes().iter().map(|byte| char::from(*byte)).collect();
-        written.append(name.as_str(), &value)?;
+        written.append(name.as_str(), &headers::write(value))?;
     }
     Ok(written)
 }
