@@ -1,11 +1,9 @@
 //! How often a service may be asked again in all, so that callers who are many do not keep down a service in trouble.
 //!
-//! Invariant: what is sent is never more than three times what callers asked for, and a reserve.
+//! Invariant: what is sent is never more than three times what callers asked for, and a reserve; while nothing is answered,
+//! twice.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-
-/// How many more attempts each request earns.
-const EARNED: u32 = 2;
 
 /// The most that can be saved up: what a few callers need until their deadlines, and little for a crowd.
 const RESERVE: u32 = 100;
@@ -13,9 +11,9 @@ const RESERVE: u32 = 100;
 /// The attempts that are left to the callers of one client together.
 ///
 /// # Behavior
-/// While most requests succeed it is never felt: they earn more than they need. Once a service fails nearly all, the
-/// reserve is used up and each request has two more attempts on average; the others fail at once, which also spares
-/// their callers the wait.
+/// A request earns one more attempt when it is made, and another when it is answered. While most are, it is never felt:
+/// they earn more than they need. Once a service answers nearly none, the reserve is used up and each request has one
+/// more attempt on average; the others fail at once, which also spares their callers the wait.
 #[derive(Debug)]
 pub struct RetryBudget(AtomicU32);
 
@@ -26,9 +24,9 @@ impl Default for RetryBudget {
 }
 
 impl RetryBudget {
-    /// Adds what a new request earns.
+    /// Adds an attempt.
     pub(super) fn earn(&self) {
-        self.change(|left| Some(left.saturating_add(EARNED).min(RESERVE)));
+        self.change(|left| Some(left.saturating_add(1).min(RESERVE)));
     }
 
     /// Takes one attempt, if any is left.
@@ -46,13 +44,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_request_earns_two_attempts_up_to_the_reserve() {
+    fn attempts_are_earned_up_to_the_reserve() {
         let budget = RetryBudget::default();
         let spend_all = || (0..1_000).take_while(|_| budget.spend()).count();
         assert_eq!(spend_all(), 100);
         assert_eq!(spend_all(), 0);
         budget.earn();
-        assert_eq!(spend_all(), 2);
+        assert_eq!(spend_all(), 1);
         (0..1_000).for_each(|_| budget.earn());
         assert_eq!(spend_all(), 100);
     }

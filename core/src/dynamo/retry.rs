@@ -63,7 +63,10 @@ impl Sender<'_> {
         let mut uncertain = false;
         loop {
             let failure = match self.client.send(request).await {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => {
+                    pacing.answered();
+                    return Ok(answer);
+                }
                 Err(failure) => failure,
             };
             let meaning = match meaning(&failure) {
@@ -71,6 +74,9 @@ impl Sender<'_> {
                 meaning => meaning,
             };
             let passes = matches!(meaning, Meaning::Throttled | Meaning::Unavailable);
+            if !passes {
+                pacing.answered();
+            }
             let Some(pause) = passes.then(|| pacing.next_pause()).flatten() else {
                 return Err(Refusal { failure, meaning, uncertain });
             };
