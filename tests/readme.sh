@@ -15,7 +15,8 @@ if ! command -v curl >/dev/null; then
     exit 1
 fi
 
-cargo build --quiet --package portico
+# As the tests build it, so that nothing is built twice.
+cargo test --quiet --workspace --all-features --no-run --test sqlite_store
 target=$(cargo metadata --format-version 1 --no-deps | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
 
 folder=$(mktemp -d)
