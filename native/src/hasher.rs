@@ -67,6 +67,7 @@ fn run(jobs: &Mutex<Receiver<Job>>) {
         if !answer.is_closed() {
             // The caller may leave while its work is done.
             let _gone = answer.send(work.run());
+            metrics::counter!("portico_hashed_total").increment(1);
         }
     }
 }

@@ -10,8 +10,9 @@ use http::{Method, Request};
 use portico_core::http::routes::{ROUTES, Route};
 use portico_tests::client::{Client, PASSWORD};
 use portico_tests::edge::EdgeHost;
-use portico_tests::emulators::{self, Emulators};
+use portico_tests::emulators::Emulators;
 use portico_tests::lab::test_key_pem;
+use portico_tests::metrics;
 use portico_tests::native::{NativeHost, free_port};
 use serde_json::{Value, json};
 
@@ -198,8 +199,7 @@ async fn l1_no_secret_is_logged_shown_or_counted_on_aws() {
     let secrets = Secrets::of(&world);
     secrets.assert_absent("a refusal", &ask_everything(&world).await);
     ask_in_vain(&world, &emulators).await;
-    let request = Request::get(format!("http://{metrics}/metrics")).body(Bytes::new()).unwrap();
-    let shown = emulators::send(request).await.expect(200).text();
+    let shown = metrics::shown(&metrics).await;
     assert!(shown.contains("portico_http_request_seconds"), "{shown}");
     secrets.assert_absent("the metrics", &shown);
     host.stop().await;

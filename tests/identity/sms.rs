@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::Request;
 use portico_tests::client::{Answer, Client, User};
-use portico_tests::emulators;
 use portico_tests::lab::{Lab, LabOptions, test_keys};
+use portico_tests::metrics;
 use portico_tests::native::{NativeHost, free_port};
 use serde_json::json;
 
@@ -211,26 +209,21 @@ async fn s4_the_daily_budget_stops_everybody() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn s4_the_log_and_a_metric_say_that_the_budget_is_spent() {
-    let metrics = format!("127.0.0.1:{}", free_port());
+    let address = format!("127.0.0.1:{}", free_port());
     let host =
-        Arc::new(NativeHost::start_with(&[("SMS_DAILY_LIMIT", "1"), ("METRICS_ADDR", &metrics)]).await);
+        Arc::new(NativeHost::start_with(&[("SMS_DAILY_LIMIT", "1"), ("METRICS_ADDR", &address)]).await);
     let client = Client::new(host.clone());
-    let shown = async || {
-        let request = Request::get(format!("http://{metrics}/metrics")).body(Bytes::new()).unwrap();
-        let text = emulators::send(request).await.expect(200).text();
-        text.lines()
-            .find_map(|line| line.strip_prefix("portico_sms_refused_by_budget_total ")?.parse::<u64>().ok())
-    };
+    let refused = async || metrics::counted(&address, "portico_sms_refused_by_budget_total").await;
     for n in 0..3 {
         let user = client.register(&format!("user{n}")).await;
         update(&user, json!({"phone": number(n)})).await.expect(200);
         let answer = request(&user).await;
         if n == 0 {
             answer.expect(200);
-            assert_eq!(shown().await.unwrap_or_default(), 0);
+            assert_eq!(refused().await, 0);
         } else {
             answer.expect_problem(503, "sms_budget_spent");
-            assert_eq!(shown().await, Some(n as u64));
+            assert_eq!(refused().await, n as u64);
         }
     }
     host.stop().await;

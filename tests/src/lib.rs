@@ -15,6 +15,7 @@ pub mod invariants;
 pub mod lab;
 pub mod logs;
 pub mod messages;
+pub mod metrics;
 pub mod native;
 pub mod older;
 pub mod process;

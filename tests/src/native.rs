@@ -19,10 +19,11 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
 
 use crate::client::Answer;
-use crate::emulators::{self, Emulators};
+use crate::emulators::Emulators;
 use crate::hosts::Host;
 use crate::lab::{TEST_VARIABLES, test_key_pem};
 use crate::messages::Message;
+use crate::metrics;
 
 /// The variable that says where metrics are shown.
 const METRICS: &str = "METRICS_ADDR";
@@ -196,11 +197,7 @@ impl NativeHost {
     pub async fn counted(&self, name: &str, channel: &str) -> u64 {
         let mut variables = self.variables.iter().rev();
         let (_, address) = variables.find(|(name, _)| name == METRICS).expect("metrics that are shown");
-        let request = Request::get(format!("http://{address}/metrics")).body(Bytes::new());
-        let text = emulators::send(request.expect("a request")).await.expect(200).text();
-        let label = format!("{name}{{channel=\"{channel}\"}} ");
-        let shown = text.lines().find_map(|line| line.strip_prefix(&label));
-        shown.map_or(0, |count| count.parse().expect("a count"))
+        metrics::counted(address, &format!("{name}{{channel=\"{channel}\"}}")).await
     }
 
     fn log_path(&self) -> PathBuf {
