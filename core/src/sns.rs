@@ -121,7 +121,7 @@ mod tests {
     use futures::executor::block_on;
 
     use super::*;
-    use crate::{aws::restless_clock::RestlessClock, memory::clock::ManualClock};
+    use crate::{memory::clock::ManualClock, memory::restless_clock::RestlessClock};
 
     /// Takes every message, or never answers.
     #[derive(Debug, Default)]

@@ -11,6 +11,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, crypto};
 use portico_core::auth::keys::PrivateKey;
 use portico_tests::client::{Client, User};
 use portico_tests::edge::EdgeHost;
+use portico_tests::jwt::{message, part, raw_message, with};
 use portico_tests::lab::{Lab, new_key_pem, test_key_pem};
 use portico_tests::native::NativeHost;
 use rsa::pkcs1::EncodeRsaPublicKey;
@@ -81,30 +82,6 @@ impl Forge {
     fn signature(&self) -> Vec<u8> {
         URL_SAFE_NO_PAD.decode(&self.parts()[2]).unwrap()
     }
-}
-
-fn part(token: &str, index: usize) -> Value {
-    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').nth(index).unwrap()).unwrap()).unwrap()
-}
-
-/// The value with some members set; null removes one.
-fn with(value: &Value, changes: &Value) -> Value {
-    let mut changed = value.clone();
-    for (name, change) in changes.as_object().unwrap() {
-        changed[name] = change.clone();
-        if change.is_null() {
-            changed.as_object_mut().unwrap().remove(name);
-        }
-    }
-    changed
-}
-
-fn message(header: &Value, claims: &Value) -> String {
-    raw_message(header.to_string().as_bytes(), claims.to_string().as_bytes())
-}
-
-fn raw_message(header: &[u8], claims: &[u8]) -> String {
-    format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims))
 }
 
 fn sign_message(message: &str, key: &EncodingKey, algorithm: Algorithm) -> String {

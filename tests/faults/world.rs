@@ -9,7 +9,6 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use futures::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 use http_body_util::BodyExt;
 use jsonwebtoken::{Algorithm, EncodingKey, crypto};
@@ -24,6 +23,7 @@ use portico_core::http::client_addr::ClientAddr;
 use portico_core::memory::clock::ManualClock;
 use portico_core::memory::entropy::SeededEntropy;
 use portico_core::memory::http_client::MemoryHttpClient;
+use portico_core::memory::restless_clock::RestlessClock;
 use portico_core::memory::store::MemoryStore;
 use portico_core::ports::blobs::{
     BlobError, BlobKey, Presigned, PresignedGetAnswer, PresignedPutTerms, Presigner,
@@ -203,24 +203,9 @@ fn tomorrow() -> Arc<ManualClock> {
 static WORLDS: AtomicU64 = AtomicU64::new(0);
 
 fn dynamo(client: Arc<dyn DynamoClient>, clock: &Arc<ManualClock>) -> Arc<dyn Store> {
-    let clock = Arc::new(RestlessClock(clock.clone()));
+    let clock = Arc::new(RestlessClock::over(clock.clone()));
     let entropy = Arc::new(SeededEntropy::new(WORLDS.fetch_add(1, Ordering::Relaxed)));
     Arc::new(DynamoStore::new(client, clock, entropy, TableNames::default()))
-}
-
-/// Sleeps by moving itself forward.
-#[derive(Debug)]
-struct RestlessClock(Arc<ManualClock>);
-
-impl Clock for RestlessClock {
-    fn now(&self) -> Timestamp {
-        self.0.now()
-    }
-
-    fn sleep(&self, duration_ms: u64) -> BoxFuture<'static, ()> {
-        self.0.advance_ms(i64::try_from(duration_ms).expect("a short sleep"));
-        Box::pin(std::future::ready(()))
-    }
 }
 
 /// Google's keys, to be fetched anew each time; and a list of leaked passwords with none in it.

@@ -12,6 +12,7 @@ pub mod edge;
 pub mod emulators;
 pub mod hosts;
 pub mod invariants;
+pub mod jwt;
 pub mod lab;
 pub mod logs;
 pub mod messages;

@@ -14,6 +14,7 @@ use portico_core::auth::keys::{KeyError, PrivateKey, PublicKey, SigningKeys};
 use portico_core::ports::signer::Signer;
 use portico_core::time::Timestamp;
 use portico_tests::client::{Answer, Client, User};
+use portico_tests::jwt::{message, part, with};
 use portico_tests::lab::{Lab, LabOptions, new_key_pem, settings, test_key_pem, test_keys};
 use rsa::pkcs1::{EncodeRsaPublicKey, LineEnding};
 use rsa::pkcs8::{DecodePrivateKey, EncodePublicKey};
@@ -80,28 +81,6 @@ impl Forge {
     }
 }
 
-fn part(token: &str, index: usize) -> Value {
-    let part = token.split('.').nth(index).unwrap();
-    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
-}
-
-fn message(header: &Value, claims: &Value) -> String {
-    let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    format!("{}.{}", encode(header), encode(claims))
-}
-
-/// The value with some members set; null removes one.
-fn with(value: &Value, changes: Value) -> Value {
-    let mut changed = value.clone();
-    for (name, change) in changes.as_object().unwrap() {
-        changed[name] = change.clone();
-        if change.is_null() {
-            changed.as_object_mut().unwrap().remove(name);
-        }
-    }
-    changed
-}
-
 fn own_key() -> rsa::RsaPrivateKey {
     rsa::RsaPrivateKey::from_pkcs8_pem(test_key_pem()).unwrap()
 }
@@ -113,7 +92,7 @@ async fn j1_no_algorithm_but_rs256_is_accepted() {
     forge.accepts(&forge.sign(&header, &claims).await, "an imitation without changes").await;
     let own_signature = forge.ada.access_token.rsplit('.').next().unwrap();
     for alg in ["none", "None", "NONE", "nOnE", "", "rs256", "RS256 ", "RS384", "RS512", "PS256", "HS256"] {
-        let header = with(&header, json!({ "alg": alg }));
+        let header = with(&header, &json!({ "alg": alg }));
         let message = message(&header, &claims);
         forge.refuses(&format!("{message}."), &format!("{alg:?} unsigned")).await;
         forge.refuses(&message, &format!("{alg:?} in two parts")).await;
@@ -125,7 +104,7 @@ async fn j1_no_algorithm_but_rs256_is_accepted() {
         header["alg"] = alg.clone();
         forge.refuses(&forge.sign(&header, &claims).await, &alg.to_string()).await;
     }
-    let missing = with(&header, json!({ "alg": null }));
+    let missing = with(&header, &json!({ "alg": null }));
     forge.refuses(&forge.sign(&missing, &claims).await, "no alg").await;
 }
 
@@ -152,7 +131,7 @@ async fn j1_the_public_key_is_no_hmac_secret() {
             [("HS256", Algorithm::HS256), ("HS384", Algorithm::HS384), ("HS512", Algorithm::HS512)]
         {
             for alg in [name, "RS256"] {
-                let message = message(&with(&forge.header(), json!({ "alg": alg })), &forge.claims());
+                let message = message(&with(&forge.header(), &json!({ "alg": alg })), &forge.claims());
                 let key = EncodingKey::from_secret(&secret);
                 let signature = crypto::sign(message.as_bytes(), &key, algorithm).unwrap();
                 forge
@@ -168,7 +147,7 @@ async fn j1_the_right_key_with_another_algorithm_is_refused() {
     let forge = Forge::new().await;
     let key = EncodingKey::from_rsa_pem(test_key_pem().as_bytes()).unwrap();
     let signed = |alg: &str, algorithm: Algorithm| {
-        let message = message(&with(&forge.header(), json!({ "alg": alg })), &forge.claims());
+        let message = message(&with(&forge.header(), &json!({ "alg": alg })), &forge.claims());
         let signature = crypto::sign(message.as_bytes(), &key, algorithm).unwrap();
         format!("{message}.{signature}")
     };
@@ -206,10 +185,10 @@ async fn j1_the_key_id_must_be_known_and_critical_extensions_are_refused() {
         header["kid"] = wrong.clone();
         forge.refuses(&forge.sign(&header, &forge.claims()).await, &format!("kid {wrong}")).await;
     }
-    let missing = with(&forge.header(), json!({ "kid": null }));
+    let missing = with(&forge.header(), &json!({ "kid": null }));
     forge.refuses(&forge.sign(&missing, &forge.claims()).await, "no kid").await;
     for crit in [json!(["exp"]), json!(["b64"]), json!([]), json!("x"), json!({ "a": 1 }), json!(false)] {
-        let header = with(&forge.header(), json!({ "crit": crit, "b64": true }));
+        let header = with(&forge.header(), &json!({ "crit": crit, "b64": true }));
         forge.refuses(&forge.sign(&header, &forge.claims()).await, &format!("crit {crit}")).await;
     }
 }
@@ -232,12 +211,12 @@ async fn j2_a_token_cannot_bring_its_own_key() {
     ];
     for extra in bait {
         for kid in [forge.header()["kid"].clone(), json!(attacker.public().kid)] {
-            let header = with(&with(&forge.header(), extra.clone()), json!({ "kid": kid }));
+            let header = with(&with(&forge.header(), &extra), &json!({ "kid": kid }));
             let message = message(&header, &forge.claims());
             let signature = crypto::sign(message.as_bytes(), &key, Algorithm::RS256).unwrap();
             forge.refuses(&format!("{message}.{signature}"), &header.to_string()).await;
         }
-        let header = with(&forge.header(), extra.clone());
+        let header = with(&forge.header(), &extra);
         forge.accepts(&forge.sign(&header, &forge.claims()).await, &format!("ours, with {extra}")).await;
     }
 }
@@ -246,14 +225,14 @@ async fn j2_a_token_cannot_bring_its_own_key() {
 async fn j3_only_the_type_of_access_tokens_is_accepted() {
     let forge = Forge::new().await;
     for right in ["at+jwt", "AT+JWT", "application/at+jwt"] {
-        let header = with(&forge.header(), json!({ "typ": right }));
+        let header = with(&forge.header(), &json!({ "typ": right }));
         forge.accepts(&forge.sign(&header, &forge.claims()).await, right).await;
     }
     assert_eq!(forge.header()["typ"], "at+jwt");
     for wrong in
         [json!(null), json!("JWT"), json!("jwt"), json!("id+jwt"), json!(""), json!("at+jwt,JWT"), json!(1)]
     {
-        let header = with(&forge.header(), json!({ "typ": wrong }));
+        let header = with(&forge.header(), &json!({ "typ": wrong }));
         forge.refuses(&forge.sign(&header, &forge.claims()).await, &format!("typ {wrong}")).await;
     }
 }
@@ -266,7 +245,7 @@ async fn j3_no_other_token_of_ours_is_an_access_token() {
     let cursor = page["next_cursor"].as_str().unwrap();
     let code = forge.client.newest_message_to(&forge.ada.email()).await.code();
     let google = json!({ "iss": "https://accounts.google.com", "aud": "ours", "sub": forge.ada.id, "iat": 0, "exp": i64::MAX });
-    let id_token = forge.sign(&with(&forge.header(), json!({ "typ": "JWT" })), &google).await;
+    let id_token = forge.sign(&with(&forge.header(), &json!({ "typ": "JWT" })), &google).await;
     let foreign_claims = forge.sign(&forge.header(), &google).await;
     for (what, token) in [
         ("a refresh token", forge.ada.refresh_token.as_str()),
@@ -296,7 +275,7 @@ async fn j4_every_claim_is_needed_and_checked() {
     expected.sort_unstable();
     assert_eq!(own, expected);
     for name in names {
-        let without = with(&claims, json!({ name: null }));
+        let without = with(&claims, &json!({ name: null }));
         forge.refuses(&forge.sign(&forge.header(), &without).await, &format!("without {name}")).await;
         let is_number = claims[name].is_number();
         let of_wrong_type = [json!({}), json!(true), if is_number { json!("1771581600") } else { json!(1) }];
@@ -332,14 +311,12 @@ async fn j4_every_claim_is_needed_and_checked() {
         json!({ "iat": i64::MAX }),
         json!({ "nbf": i64::MAX }),
     ] {
-        let changed = with(&claims, wrong.clone());
+        let changed = with(&claims, &wrong);
         forge.refuses(&forge.sign(&forge.header(), &changed).await, &wrong.to_string()).await;
     }
     for right in [json!({ "aud": ["others", "portico"] }), json!({ "nbf": 0 }), json!({ "more": { "x": 1 } })]
     {
-        forge
-            .accepts(&forge.sign(&forge.header(), &with(&claims, right.clone())).await, &right.to_string())
-            .await;
+        forge.accepts(&forge.sign(&forge.header(), &with(&claims, &right)).await, &right.to_string()).await;
     }
 }
 
@@ -353,12 +330,12 @@ async fn j4_a_signed_claim_is_held_against_the_store() {
         json!({ "user_id": bob.id, "sub": bob.id }),
         json!({ "session_id": "01KHXAZZ7M2V4E6T8R0P1Q3W5Y" }),
     ] {
-        let token = forge.sign(&forge.header(), &with(&forge.claims(), foreign.clone())).await;
+        let token = forge.sign(&forge.header(), &with(&forge.claims(), &foreign)).await;
         let answer = forge.show(&token).await;
         assert_eq!((answer.status, answer.code().as_str()), (401, "session_ended"), "{foreign}");
     }
     // The role in a token is a hint for other services: here the stored one decides.
-    let token = forge.sign(&forge.header(), &with(&forge.claims(), json!({ "role": "Admin" }))).await;
+    let token = forge.sign(&forge.header(), &with(&forge.claims(), &json!({ "role": "Admin" }))).await;
     forge.client.with_token(Some(&token)).get("/v1/users").await.expect_problem(403, "forbidden");
 }
 
@@ -379,7 +356,8 @@ async fn j4_clocks_may_differ_by_a_minute_and_no_more() {
         ("nbf", 61, false),
     ] {
         let now = forge.whole_second(0);
-        let token = forge.sign(&forge.header(), &with(&forge.claims(), json!({ claim: now + offset }))).await;
+        let token =
+            forge.sign(&forge.header(), &with(&forge.claims(), &json!({ claim: now + offset }))).await;
         let what = format!("{claim} = now {offset:+}");
         if accepted { forge.accepts(&token, &what).await } else { forge.refuses(&token, &what).await }
     }

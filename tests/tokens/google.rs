@@ -15,6 +15,7 @@ use portico_core::http::body::Body;
 use portico_core::ports::clock::Clock;
 use portico_core::ports::http_client::{HttpClient, HttpError};
 use portico_tests::client::{Answer, Client, PASSWORD, User, registration};
+use portico_tests::jwt::{self, with};
 use portico_tests::lab::{Lab, new_key_pem, settings};
 use portico_tests::logs::Logs;
 use serde_json::{Value, json};
@@ -164,21 +165,9 @@ fn signed(claims: &Value) -> String {
 }
 
 fn signed_by(pem: &str, header: &Value, claims: &Value, algorithm: Algorithm) -> String {
-    let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    let message = format!("{}.{}", encode(header), encode(claims));
+    let message = jwt::message(header, claims);
     let key = EncodingKey::from_rsa_pem(pem.as_bytes()).unwrap();
     format!("{message}.{}", crypto::sign(message.as_bytes(), &key, algorithm).unwrap())
-}
-
-fn with(value: &Value, changes: Value) -> Value {
-    let mut changed = value.clone();
-    for (name, change) in changes.as_object().unwrap() {
-        changed[name] = change.clone();
-        if change.is_null() {
-            changed.as_object_mut().unwrap().remove(name);
-        }
-    }
-    changed
 }
 
 #[tokio::test]
@@ -266,11 +255,11 @@ async fn f2_a_token_must_be_googles_for_us_and_now() {
         json!({ "sub": "a b" }),
         json!({ "sub": "x".repeat(256) }),
     ] {
-        let answer = world.send(&signed(&with(&claims, wrong.clone()))).await;
+        let answer = world.send(&signed(&with(&claims, &wrong))).await;
         assert_eq!((answer.status, answer.code().as_str()), (401, "google_token_invalid"), "{wrong}");
     }
     for right in [json!({ "iss": "accounts.google.com" }), json!({ "email_verified": "true" })] {
-        world.send(&signed(&with(&claims, right))).await.expect(200);
+        world.send(&signed(&with(&claims, &right))).await.expect(200);
     }
     let admin = world.client.admin("root").await;
     let users = admin.client.get("/v1/users").await.expect(200).json();
@@ -286,9 +275,9 @@ async fn f2_a_token_must_be_signed_by_a_published_key_with_its_algorithm() {
     let message = good.rsplit_once('.').unwrap().0;
     let jwk = serde_json::to_value(PrivateKey::from_pem(foreign_pem()).unwrap().public().to_jwk()).unwrap();
     let by =
-        |pem: &str, changes: Value, algorithm| signed_by(pem, &with(&header, changes), &claims, algorithm);
+        |pem: &str, changes: Value, algorithm| signed_by(pem, &with(&header, &changes), &claims, algorithm);
     let hmac = {
-        let header = with(&header, json!({ "alg": "HS256" }));
+        let header = with(&header, &json!({ "alg": "HS256" }));
         let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let message = format!("{}.{}", encode(&header), encode(&claims));
         let key = EncodingKey::from_secret(jwk.to_string().as_bytes());
@@ -300,7 +289,7 @@ async fn f2_a_token_must_be_signed_by_a_published_key_with_its_algorithm() {
         URL_SAFE_NO_PAD.encode(claims.to_string())
     );
     let tampered = {
-        let richer = with(&claims, json!({ "email": "victim@example.com" }));
+        let richer = with(&claims, &json!({ "email": "victim@example.com" }));
         let signature = good.rsplit('.').next().unwrap();
         let head = good.split('.').next().unwrap();
         format!("{head}.{}.{signature}", URL_SAFE_NO_PAD.encode(richer.to_string()))
@@ -340,7 +329,7 @@ async fn f2_a_token_must_be_signed_by_a_published_key_with_its_algorithm() {
 async fn f2_keys_are_fetched_as_often_as_their_cache_control_asks() {
     let world = World::new();
     // What is not meant for us is refused without asking Google.
-    let foreign = with(&world.claims("s", "ada@example.com"), json!({ "aud": "another" }));
+    let foreign = with(&world.claims("s", "ada@example.com"), &json!({ "aud": "another" }));
     world.send(&signed(&foreign)).await.expect_problem(401, "google_token_invalid");
     assert_eq!(world.certs.fetches(), 0);
     for _ in 0..5 {
@@ -507,7 +496,7 @@ async fn f1_a_new_account_gets_a_free_name_and_no_password() {
     }
     let nameless = with(
         &world.claims("sub-9", "nameless@example.com"),
-        json!({ "given_name": null, "family_name": "\u{0}" }),
+        &json!({ "given_name": null, "family_name": "\u{0}" }),
     );
     let user = world.send(&signed(&nameless)).await.expect(200).json()["user"].clone();
     assert_eq!((&user["first_name"], &user["last_name"]), (&json!("-"), &json!("-")));

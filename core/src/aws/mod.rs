@@ -5,6 +5,3 @@
 pub mod budget;
 pub mod failure;
 pub mod pacing;
-
-#[cfg(test)]
-pub(crate) mod restless_clock;

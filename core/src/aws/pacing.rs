@@ -122,7 +122,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        aws::restless_clock::RestlessClock,
+        memory::restless_clock::RestlessClock,
         memory::{clock::ManualClock, entropy::SeededEntropy},
         ports::entropy::EntropyError,
     };

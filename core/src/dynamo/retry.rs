@@ -136,12 +136,13 @@ mod tests {
 
     use super::*;
     use crate::{
-        aws::{pacing::LONGEST_PAUSE_MS, restless_clock::RestlessClock},
+        aws::pacing::LONGEST_PAUSE_MS,
         dynamo::{
             request::{DeleteItem, GetItem},
             script::{Script, code, cut},
         },
         memory::entropy::SeededEntropy,
+        memory::restless_clock::RestlessClock,
     };
 
     fn request() -> Request {

@@ -16,8 +16,8 @@ use super::{
     store::DynamoStore,
 };
 use crate::{
-    aws::restless_clock::RestlessClock,
     memory::entropy::SeededEntropy,
+    memory::restless_clock::RestlessClock,
     ports::store::{Condition, Key, Query, Store, StoreError, StoreErrorKind, Version, Write},
     schema::{COUNTERS, STATUSES, USER_VERIFICATIONS, USERS},
 };

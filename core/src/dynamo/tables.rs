@@ -210,12 +210,12 @@ mod tests {
 
     use super::*;
     use crate::{
-        aws::restless_clock::RestlessClock,
         dynamo::{
             client::{Failure, IndexDescription},
             script::{Script, code, cut},
         },
         memory::entropy::SeededEntropy,
+        memory::restless_clock::RestlessClock,
         schema::{NOTIFICATIONS, STATUSES, USER_VERIFICATIONS},
     };
 

@@ -9,4 +9,5 @@ pub mod hasher;
 pub mod http_client;
 pub mod limiter;
 pub mod mailer;
+pub mod restless_clock;
 pub mod store;

@@ -14,7 +14,8 @@ use super::{
     request::{Operation, Period, Presignable, Request},
 };
 use crate::{
-    aws::{failure::Failure, restless_clock::RestlessClock},
+    aws::failure::Failure,
+    memory::restless_clock::RestlessClock,
     memory::{background::QueuedBackground, entropy::SeededEntropy},
     ports::blobs::{BlobKey, PutTerms},
 };

@@ -17,13 +17,14 @@ use portico_core::dynamo::size::{MAX_ITEM_SIZE, of_attributes};
 use portico_core::dynamo::store::DynamoStore;
 use portico_core::dynamo::{item, json};
 use portico_core::memory::entropy::SeededEntropy;
+use portico_core::memory::restless_clock::RestlessClock;
 use portico_core::ports::store::{
     Condition, Item, Key, Query, Store, StoreError, StoreErrorKind, Version, Write,
 };
 use portico_core::schema::{SESSIONS, STATUSES, TABLES, Table, USERS};
 use portico_edge::aws::dynamo::FetchClient;
 use portico_fuzz::script::cut;
-use portico_fuzz::service::{RestlessClock, account, replies};
+use portico_fuzz::service::{account, replies};
 
 fuzz_target!(|text: &[u8]| {
     let Some((line, rest)) = cut(text, b"\n") else { return };

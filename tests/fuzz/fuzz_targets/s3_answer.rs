@@ -11,13 +11,14 @@ use libfuzzer_sys::fuzz_target;
 use portico_core::http::body::Body;
 use portico_core::memory::background::QueuedBackground;
 use portico_core::memory::entropy::SeededEntropy;
+use portico_core::memory::restless_clock::RestlessClock;
 use portico_core::ports::blobs::{BlobKey, Blobs, ByteRange, PutTerms};
 use portico_core::s3::blobs::S3Blobs;
 use portico_core::s3::client::{Answer, S3Client};
 use portico_core::s3::request::{CompletedPart, Description, Operation, Request};
 use portico_edge::aws::s3::FetchClient;
 use portico_fuzz::script::cut;
-use portico_fuzz::service::{RestlessClock, account, replies};
+use portico_fuzz::service::{account, replies};
 
 const BODY: &[u8] = b"hello";
 

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use futures::executor::block_on;
 use libfuzzer_sys::fuzz_target;
+use portico_core::memory::restless_clock::RestlessClock;
 use portico_core::ports::sms::{Sms, SmsSender};
 use portico_core::sns::SnsSms;
 use portico_edge::aws::sns::FetchClient;
 use portico_fuzz::script::find;
-use portico_fuzz::service::{RestlessClock, account, replies};
+use portico_fuzz::service::{account, replies};
 
 fuzz_target!(|text: &[u8]| {
     let replies = replies(text);

@@ -3,16 +3,13 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use futures::future::{self, BoxFuture};
 use http::Response;
 use portico_core::config::aws::{AwsCredentials, AwsSettings};
-use portico_core::memory::clock::ManualClock;
 use portico_core::memory::entropy::SeededEntropy;
 use portico_core::memory::http_client::MemoryHttpClient;
-use portico_core::ports::clock::Clock;
+use portico_core::memory::restless_clock::RestlessClock;
 use portico_core::ports::http_client::HttpError;
 use portico_core::secret::Secret;
-use portico_core::time::Timestamp;
 use portico_edge::aws::account::Account;
 
 use crate::script::{cut, split};
@@ -62,19 +59,4 @@ pub fn account(replies: Vec<Reply>) -> Account {
     };
     let entropy = Arc::new(SeededEntropy::new(1));
     Account { settings, key, http: Arc::new(http), clock: Arc::new(RestlessClock::default()), entropy }
-}
-
-/// Sleeps by moving itself forward: nobody waits between attempts.
-#[derive(Debug, Default)]
-pub struct RestlessClock(ManualClock);
-
-impl Clock for RestlessClock {
-    fn now(&self) -> Timestamp {
-        self.0.now()
-    }
-
-    fn sleep(&self, duration_ms: u64) -> BoxFuture<'static, ()> {
-        self.0.advance_ms(i64::try_from(duration_ms).unwrap_or(i64::MAX));
-        Box::pin(future::ready(()))
-    }
 }

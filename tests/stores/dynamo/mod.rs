@@ -20,6 +20,7 @@ use portico_core::dynamo::names::TableNames;
 use portico_core::dynamo::retry::Sender;
 use portico_core::dynamo::store::DynamoStore;
 use portico_core::memory::clock::ManualClock;
+use portico_core::memory::restless_clock::RestlessClock;
 use portico_core::ports::clock::Clock;
 use portico_core::time::Timestamp;
 use portico_edge::aws::dynamo::FetchClient;
@@ -36,21 +37,6 @@ impl Clock for SleepingClock {
 
     fn sleep(&self, duration_ms: u64) -> BoxFuture<'static, ()> {
         Box::pin(tokio::time::sleep(Duration::from_millis(duration_ms)))
-    }
-}
-
-/// Sleeps by moving itself forward.
-#[derive(Debug)]
-struct RestlessClock(Arc<ManualClock>);
-
-impl Clock for RestlessClock {
-    fn now(&self) -> Timestamp {
-        self.0.now()
-    }
-
-    fn sleep(&self, duration_ms: u64) -> BoxFuture<'static, ()> {
-        self.0.advance_ms(i64::try_from(duration_ms).expect("a short sleep"));
-        Box::pin(tokio::task::yield_now())
     }
 }
 
@@ -106,7 +92,7 @@ impl Account {
 
     /// Does not wait.
     async fn restless_by(adapter: Adapter, emulators: &Emulators) -> Self {
-        Self::by(adapter, &emulators.settings(), Arc::new(RestlessClock(tomorrow()))).await
+        Self::by(adapter, &emulators.settings(), Arc::new(RestlessClock::over(tomorrow()))).await
     }
 
     fn store(&self) -> DynamoStore {

@@ -5,16 +5,17 @@ use std::sync::Arc;
 use portico::env::AwsSettings;
 use portico_core::dynamo::client::Failure;
 use portico_core::dynamo::request::{Request, TableName};
+use portico_core::memory::restless_clock::RestlessClock;
 use portico_core::ports::store::{Key, Store, StoreError, StoreErrorKind};
 use portico_core::schema::USERS;
 use portico_core::secret::Secret;
 use portico_tests::emulators::Emulators;
 use serde_json::json;
 
-use super::{Account, Adapter, RestlessClock, tomorrow};
+use super::{Account, Adapter, tomorrow};
 
 async fn refusal(adapter: Adapter, settings: &AwsSettings) -> StoreError {
-    let account = Account::by(adapter, settings, Arc::new(RestlessClock(tomorrow()))).await;
+    let account = Account::by(adapter, settings, Arc::new(RestlessClock::over(tomorrow()))).await;
     account.store().inspect().await.unwrap_err()
 }
 

@@ -13,7 +13,6 @@ use super::{
     run,
 };
 use crate::{
-    aws::restless_clock::RestlessClock,
     dynamo::{
         client::{Answer, Failure},
         names::TableNames,
@@ -22,6 +21,7 @@ use crate::{
         script::{Script, code, cut},
     },
     memory::entropy::SeededEntropy,
+    memory::restless_clock::RestlessClock,
     ports::store::{StoreError, StoreErrorKind},
     schema::{NOTIFICATIONS, USERS},
     users::model::list_shard,

@@ -1,25 +1,33 @@
-//! A clock that does not make anybody wait: for tests.
+//! A clock that does not make anybody wait.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::{self, BoxFuture};
 
 use crate::{memory::clock::ManualClock, ports::clock::Clock, time::Timestamp};
 
-/// Sleeps by moving itself forward.
+/// Sleeps by moving another clock forward.
 #[derive(Debug, Default)]
-pub(crate) struct RestlessClock {
-    clock: ManualClock,
+pub struct RestlessClock {
+    clock: Arc<ManualClock>,
     pauses: Mutex<Vec<u64>>,
 }
 
 impl RestlessClock {
-    /// How long it was asked to sleep, each time.
-    pub(crate) fn pauses(&self) -> Vec<u64> {
+    /// Tells the other clock's time, and moves it.
+    #[must_use]
+    pub fn over(clock: Arc<ManualClock>) -> Self {
+        Self { clock, pauses: Mutex::default() }
+    }
+
+    /// How long it was asked to sleep, each time, in milliseconds.
+    #[must_use]
+    pub fn pauses(&self) -> Vec<u64> {
         self.pauses.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(crate) fn advance_ms(&self, ms: i64) {
+    /// Moves forward by so many milliseconds (back, if negative), as if somebody had slept.
+    pub fn advance_ms(&self, ms: i64) {
         self.clock.advance_ms(ms);
     }
 }
