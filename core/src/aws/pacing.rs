@@ -1,5 +1,5 @@
-//! When to ask a service again: after random pauses that double, until a deadline, or until all callers together have
-//! asked often enough.
+//! When to ask a service again: after random pauses that double, until a deadline, until all callers together have
+//! asked often enough, or if none of them has got an answer for as long as the deadline.
 
 use super::{budget::RetryBudget, failure::Failure};
 use crate::{
@@ -39,13 +39,14 @@ impl<'ports> Pacing<'ports> {
     }
 
     /// How many milliseconds to wait after an attempt that failed; `None` when there is no time left for another, or no
-    /// attempt in the budget.
+    /// attempt in the budget, or the service has been silent to all who share it since before the deadline's time.
     ///
     /// # Behavior
     /// A clock that goes back does not prolong the deadline: the pauses count for themselves.
     pub fn next_pause(&mut self) -> Option<u64> {
+        let silent_ms = self.budget.map_or(0, |budget| budget.unanswered(self.clock.now()));
         let pause = self.pause();
-        if self.elapsed().max(self.slept_ms) + pause > self.deadline_ms {
+        if silent_ms.max(self.elapsed()).max(self.slept_ms) + pause > self.deadline_ms {
             return None;
         }
         if self.budget.is_some_and(|budget| !budget.spend()) {
@@ -90,7 +91,7 @@ impl<'ports> Pacing<'ports> {
     /// Notes that the service answered, for better or worse: it is well.
     pub fn answered(&self) {
         if let Some(budget) = self.budget {
-            budget.earn();
+            budget.answered();
         }
     }
 
@@ -118,12 +119,11 @@ impl<'ports> Pacing<'ports> {
 
 #[cfg(test)]
 mod tests {
-    use futures::executor::block_on;
+    use futures::{executor::block_on, future::BoxFuture};
 
     use super::*;
     use crate::{
-        memory::restless_clock::RestlessClock,
-        memory::{clock::ManualClock, entropy::SeededEntropy},
+        memory::{clock::ManualClock, entropy::SeededEntropy, restless_clock::RestlessClock},
         ports::entropy::EntropyError,
     };
 
@@ -157,20 +157,53 @@ mod tests {
         assert_eq!([pacing.next_pause(), pacing.next_pause()], [Some(100), None]);
     }
 
-    #[test]
-    fn a_crowd_of_requests_that_all_fail_makes_no_storm() {
-        let (clock, entropy, budget) =
-            (RestlessClock::default(), SeededEntropy::new(1), RetryBudget::default());
-        let mut attempts = 0;
-        for _ in 0..1_000 {
-            let pacing = Pacing::new(&clock, &entropy, 10_000).within(&budget);
+    /// How many attempts requests make that all fail, one after the other.
+    fn attempts_in_vain(clock: &dyn Clock, budget: &RetryBudget, requests: usize) -> usize {
+        let (entropy, mut attempts) = (SeededEntropy::new(1), 0);
+        for _ in 0..requests {
+            let pacing = Pacing::new(clock, &entropy, 10_000).within(budget);
             let outcome = block_on(pacing.repeat("Operation", || {
                 attempts += 1;
                 async { Err::<(), _>(Failure::refused(503, None, "")) }
             }));
             assert!(outcome.is_err());
         }
+        attempts
+    }
+
+    /// Sleeps for no time.
+    #[derive(Debug)]
+    struct StandingClock(ManualClock);
+
+    impl Clock for StandingClock {
+        fn now(&self) -> Timestamp {
+            self.0.now()
+        }
+
+        fn sleep(&self, _: u64) -> BoxFuture<'static, ()> {
+            Box::pin(std::future::ready(()))
+        }
+    }
+
+    #[test]
+    fn a_crowd_of_requests_that_all_fail_makes_no_storm() {
+        // All of them in the same moment.
+        let clock = StandingClock(ManualClock::default());
+        let attempts = attempts_in_vain(&clock, &RetryBudget::default(), 1_000);
         assert!((2_000..=2_100).contains(&attempts), "{attempts}");
+    }
+
+    #[test]
+    fn a_service_that_is_silent_for_long_is_asked_once_for_each_request_until_it_answers() {
+        let (clock, budget) = (RestlessClock::default(), RetryBudget::default());
+        assert!(attempts_in_vain(&clock, &budget, 1) > 5);
+        clock.advance_ms(1_000);
+        assert_eq!(attempts_in_vain(&clock, &budget, 10), 10);
+        let entropy = SeededEntropy::new(1);
+        let answer =
+            Pacing::new(&clock, &entropy, 10_000).within(&budget).repeat("Operation", || async { Ok(()) });
+        assert!(block_on(answer).is_ok());
+        assert!(attempts_in_vain(&clock, &budget, 1) > 5);
     }
 
     #[test]

@@ -141,8 +141,7 @@ mod tests {
             request::{DeleteItem, GetItem},
             script::{Script, code, cut},
         },
-        memory::entropy::SeededEntropy,
-        memory::restless_clock::RestlessClock,
+        memory::{entropy::SeededEntropy, restless_clock::RestlessClock},
     };
 
     fn request() -> Request {

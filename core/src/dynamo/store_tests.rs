@@ -16,8 +16,7 @@ use super::{
     store::DynamoStore,
 };
 use crate::{
-    memory::entropy::SeededEntropy,
-    memory::restless_clock::RestlessClock,
+    memory::{entropy::SeededEntropy, restless_clock::RestlessClock},
     ports::store::{Condition, Key, Query, Store, StoreError, StoreErrorKind, Version, Write},
     schema::{COUNTERS, STATUSES, USER_VERIFICATIONS, USERS},
 };

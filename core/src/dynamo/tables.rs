@@ -214,8 +214,7 @@ mod tests {
             client::{Failure, IndexDescription},
             script::{Script, code, cut},
         },
-        memory::entropy::SeededEntropy,
-        memory::restless_clock::RestlessClock,
+        memory::{entropy::SeededEntropy, restless_clock::RestlessClock},
         schema::{NOTIFICATIONS, STATUSES, USER_VERIFICATIONS},
     };
 

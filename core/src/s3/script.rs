@@ -15,8 +15,7 @@ use super::{
 };
 use crate::{
     aws::failure::Failure,
-    memory::restless_clock::RestlessClock,
-    memory::{background::QueuedBackground, entropy::SeededEntropy},
+    memory::{background::QueuedBackground, entropy::SeededEntropy, restless_clock::RestlessClock},
     ports::blobs::{BlobKey, PutTerms},
 };
 
