@@ -17,7 +17,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use portico_core::http::router::MAX_HEADER_BYTES;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -46,6 +46,10 @@ const MAX_STREAMS: u32 = 100;
 
 /// Connections at once, where the system allows that many; for more, room is made.
 const MAX_CONNECTIONS: usize = 16_384;
+
+/// Connections that the system keeps for us until we accept them, if it allows that many. Beyond them clients are not
+/// answered and try again after a second; tokio's own 128 are few for clients that come back all at once.
+const BACKLOG: u32 = 4_096;
 
 /// How long a connection must have been idle to be closed for another: at first, and then ever shorter.
 const IDLE_WHEN_FULL: [Duration; 4] =
@@ -84,7 +88,7 @@ impl Server {
     /// When it is taken, unknown or not allowed.
     pub async fn bind(host: &str, port: u16, tls: Option<Arc<ServerConfig>>) -> io::Result<Self> {
         Ok(Self {
-            listener: TcpListener::bind((host, port)).await?,
+            listener: listen(host, port).await?,
             tls: tls.map(TlsAcceptor::from),
             slots: Arc::new(Semaphore::new(allowed_connections())),
             full: watch::Sender::new(Duration::MAX),
@@ -253,6 +257,27 @@ impl<H: Handler> Connection<H> {
             std::future::pending::<()>().await;
         }
     }
+}
+
+/// Listens at the first address of a host at which that is possible.
+async fn listen(host: &str, port: u16) -> io::Result<TcpListener> {
+    let mut failure = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+    for address in lookup_host((host, port)).await? {
+        match listen_at(address) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
+}
+
+fn listen_at(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // So that a restart need not wait for old connections; on Windows it would mean something else.
+    #[cfg(not(windows))]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 fn protocols() -> Builder<TokioExecutor> {

@@ -4,7 +4,7 @@
 //! do, a fault sets in, stays for some seconds, and ends. What must hold:
 //!
 //! - Nothing is answered but what was asked for, or 503 with `Retry-After`: never a 500, never a hang.
-//! - No answer takes longer than the store is tried for and two attempts more ([`phases::LONGEST`]).
+//! - No answer takes longer than the store is tried for and three attempts more ([`phases::LONGEST`]).
 //! - Within five seconds of the fault's end each connection has been served, and then nothing fails any more.
 //! - What is sent to a service is never more than three times what was asked of it.
 //! - Whatever was acknowledged is there in the end, and each message was sent or is still promised.

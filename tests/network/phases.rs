@@ -15,10 +15,10 @@ use crate::ledger::{Ledger, verify_messages};
 use crate::life::Life;
 use crate::stage::{PATIENCE, Stage};
 
-/// The longest that any answer may take: DynamoDB is tried for ten seconds, the attempt under way then may take three
-/// more, and so may one look whether a write was applied; S3 is tried three times for four seconds. The rest is for a
-/// machine that is busy.
-pub const LONGEST: Duration = Duration::from_secs(10 + 3 + 3 + 2);
+/// The longest that any answer may take: DynamoDB is tried for ten seconds, and the attempt under way then may take three
+/// more. So may, once each, a look whether a write was applied and an attempt to clear away what was begun. S3 is tried three
+/// times for four seconds. The rest is for a machine that is busy.
+pub const LONGEST: Duration = Duration::from_secs(10 + 3 + 3 + 3 + 2);
 
 /// By when each connection must be served again.
 const RECOVERY: Duration = Duration::from_secs(5);

@@ -81,3 +81,18 @@ async fn a_full_server_makes_room_of_what_is_idle_and_of_nothing_else() {
     assert!(is_answered(&mut busy).await, "what is being answered is answered");
     serving.abort();
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn clients_that_come_all_at_once_are_kept_by_the_system_until_they_are_accepted() {
+    let most = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap();
+    let clients = most.trim().parse::<usize>().unwrap().min(500);
+    let server = Server::bind("127.0.0.1", 0, None).await.unwrap();
+    let address = server.address().unwrap();
+    let mut kept = Vec::new();
+    for index in 0..clients {
+        // One that finds no room tries again only after a second.
+        let connected = timeout(Duration::from_millis(900), TcpStream::connect(address)).await;
+        kept.push(connected.unwrap_or_else(|_| panic!("no room for client {index}")).unwrap());
+    }
+}
