@@ -341,6 +341,9 @@ pub(crate) async fn enumerate(backend: &Backend, flows: &[Flow], seed: u64, stri
     let mut report = Report::default();
     let mut number = 0;
     let only = std::env::var("PORTICO_FAULTS").ok();
+    if let Some(only) = &only {
+        assert!(flows.iter().any(|flow| flow.name == only), "PORTICO_FAULTS: there is no flow {only}");
+    }
     for flow in flows.iter().filter(|flow| !flow.alone || backend.is_fresh()) {
         if only.as_ref().is_some_and(|only| *only != flow.name) {
             continue;
