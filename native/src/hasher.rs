@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use portico_core::auth::password::{HashOutcome, HashWork};
 use portico_core::ports::hasher::{Busy, Hasher};
 
+use crate::priority;
 use crate::sync::blocking_mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use crate::sync::{Mutex, PoisonError, oneshot, thread};
 
@@ -19,9 +20,6 @@ const QUEUED_PER_THREAD: usize = 64;
 
 /// When to come back once the queue is full: by then it has been worked off.
 const RETRY_AFTER_SECONDS: u64 = 2;
-
-/// A lower priority leaves cores to requests that would be answered in microseconds.
-const NICENESS: i32 = 5;
 
 struct Job {
     work: HashWork,
@@ -59,8 +57,7 @@ impl HashPool {
 }
 
 fn run(jobs: &Mutex<Receiver<Job>>) {
-    // Without the right to, it hashes at normal priority.
-    let _niceness = lower_priority();
+    priority::lower();
     loop {
         let next = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(Job { work, answer }) = next else { return };
@@ -70,14 +67,6 @@ fn run(jobs: &Mutex<Receiver<Job>>) {
             metrics::counter!("portico_hashed_total").increment(1);
         }
     }
-}
-
-/// Lowers the calling thread's priority, where that is a thread's own.
-fn lower_priority() -> Option<i32> {
-    #[cfg(target_os = "linux")]
-    return rustix::process::nice(NICENESS).ok();
-    #[cfg(not(target_os = "linux"))]
-    None
 }
 
 #[async_trait]

@@ -31,6 +31,7 @@ pub mod keys;
 pub mod limiter;
 pub mod mail;
 mod pool;
+mod priority;
 pub mod relay;
 pub mod server;
 pub mod signer;

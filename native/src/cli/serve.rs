@@ -29,8 +29,12 @@ async fn serve(Config { settings, host }: Config) -> Result<(), Failure> {
     let service =
         Service { handler: Arc::clone(&running.app), outbox, trusted_proxies: host.trusted_proxies };
     let mut chores = vec![tokio::spawn(serving::drain_outbox(Arc::clone(&running.app)))];
-    // DynamoDB removes what has expired by itself.
-    chores.extend(running.embedded.clone().map(|store| tokio::spawn(serving::purge_expired(store))));
+    // DynamoDB removes what has expired by itself, and looks after its disks.
+    if let Some(store) = running.embedded.clone() {
+        chores.push(tokio::spawn(serving::purge_expired(store)));
+        let check = move || serving::check_at_leisure(host.data_dir.clone());
+        chores.push(tokio::spawn(serving::look_for_damage(check)));
+    }
     let finished = serving::serve(server, service, stop, &chores, &running.background).await;
     serving::note_stop(finished, running.close().await);
     Ok(())

@@ -1,13 +1,16 @@
 //! What commands that serve have in common: log and runtime, signals, chores, and a graceful end.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use std::{io, thread};
 
 use portico_core::config::variables as v;
 use portico_core::outbox::delivery::{self, Outbox};
 use portico_core::ports::store::StoreError;
 use tokio::signal;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tracing::level_filters::LevelFilter;
@@ -15,8 +18,9 @@ use tracing::level_filters::LevelFilter;
 use super::Failure;
 use crate::background::TokioBackground;
 use crate::env::LogFormat;
+use crate::priority;
 use crate::server::{Handler, STOP_WITHIN, Server, Service};
-use crate::store::sqlite::SqliteStore;
+use crate::store::sqlite::{self, DatabaseError, SqliteStore};
 use crate::telemetry;
 
 /// How often the outbox is looked at for messages that are due again.
@@ -27,6 +31,10 @@ const OUTBOX_LOOKS: usize = 100;
 
 /// How often expired items are removed; they are invisible before.
 const PURGE_EVERY: Duration = Duration::from_secs(600);
+
+/// When the embedded store is looked through for damage: not at once, so that a start is followed by service, and then daily.
+const INSPECTION_AFTER: Duration = Duration::from_secs(600);
+const INSPECTION_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Starts the log, and runs to the end.
 pub(super) fn run(
@@ -104,6 +112,40 @@ pub(super) async fn purge_expired(store: Arc<SqliteStore>) {
     }
 }
 
+/// Looks for damage that no request notices, and reports it, for ever.
+pub(super) async fn look_for_damage<F>(check: impl Fn() -> F)
+where
+    F: Future<Output = Result<(), DatabaseError>>,
+{
+    sleep(INSPECTION_AFTER).await;
+    loop {
+        match check().await {
+            Ok(()) => tracing::info!("the database was looked through, and is sound"),
+            Err(error) => {
+                metrics::counter!("portico_damage_found_total").increment(1);
+                tracing::error!(%error, "the database is damaged, or cannot be read: see `portico doctor`");
+            }
+        }
+        sleep(INSPECTION_EVERY).await;
+    }
+}
+
+/// Reads the whole database of a data directory, on a thread behind those that answer requests.
+pub(super) async fn check_at_leisure(data_dir: PathBuf) -> Result<(), DatabaseError> {
+    let failed = |source| DatabaseError::Io { path: data_dir.clone(), source };
+    let (done, outcome) = oneshot::channel();
+    let begun = thread::Builder::new().name("inspection".to_owned()).spawn({
+        let data_dir = data_dir.clone();
+        move || {
+            priority::lower();
+            // Who waited may be gone: the server stops.
+            let _gone = done.send(sqlite::check(&data_dir));
+        }
+    });
+    begun.map_err(failed)?;
+    outcome.await.unwrap_or_else(|ended| Err(failed(io::Error::other(ended))))
+}
+
 /// The signals that ask for a stop.
 pub(super) struct Stop {
     #[cfg(unix)]
@@ -150,7 +192,38 @@ impl Stop {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn damage_is_looked_for_after_a_start_and_daily_whatever_was_found() {
+        let looks = AtomicUsize::new(0);
+        let damaged = || DatabaseError::Damaged { file: "portico.db".into(), detail: "a test".to_owned() };
+        let looking = look_for_damage(async || {
+            let odd = looks.fetch_add(1, Ordering::SeqCst) % 2 == 1;
+            if odd { Ok(()) } else { Err(damaged()) }
+        });
+        let counting = async {
+            let day = 24 * 60;
+            for (minutes, expected) in [(9, 0), (2, 1), (day - 3, 1), (3, 2), (day, 3)] {
+                sleep(Duration::from_secs(60 * minutes)).await;
+                assert_eq!(looks.load(Ordering::SeqCst), expected, "after {minutes} minutes more");
+            }
+        };
+        tokio::select! {
+            () = looking => {}
+            () = counting => {}
+        }
+    }
+
+    #[tokio::test]
+    async fn a_check_at_leisure_says_what_is_wrong() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(sqlite::DATABASE), "no database").unwrap();
+        let found = check_at_leisure(dir.path().to_owned()).await;
+        assert!(found.is_err(), "{found:?}");
+    }
 
     #[test]
     fn the_printed_address_can_be_opened() {

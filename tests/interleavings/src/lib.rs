@@ -12,6 +12,8 @@
 mod hasher;
 #[path = "../../../native/src/pool.rs"]
 mod pool;
+#[path = "../../../native/src/priority.rs"]
+mod priority;
 #[expect(dead_code, unused_imports, reason = "backups and the listing have no threads")]
 #[path = "../../../native/src/store/sqlite/mod.rs"]
 mod sqlite;
