@@ -51,4 +51,4 @@ fi
 # On the disk that the working copy is on: many a /tmp is in memory, where nothing takes time to be flushed.
 scratch=$(mktemp -d "$target/bench.XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
-"$target/release/portico-bench" "${arguments[@]}" --scratch "$scratch" "$@"
+"$target/release/portico-bench" "${arguments[@]}" --scratch "$scratch" --target "$target" --plot docs/growth.svg "$@"

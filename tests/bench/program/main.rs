@@ -1,6 +1,6 @@
 //! Measures Portico, and prints what came out beside what is aimed at. `tests/bench.sh` builds what it needs.
 //!
-//! - [`rounds`]: servers under load in turn · [`rates`], [`memory`], [`edge`]: what is measured
+//! - [`rounds`]: servers under load in turn · [`rates`], [`memory`], [`store`], [`edge`], [`growth`] with [`plot`]: what is measured
 //! - [`portico`], [`pocketbase`], [`bare`]: the servers · [`yardsticks`]: what cryptography costs by itself
 //! - [`process`], [`cores`]: where they run · [`statistics`], [`table`]: what becomes of the figures
 //!
@@ -9,13 +9,16 @@
 mod bare;
 mod cores;
 mod edge;
+mod growth;
 mod memory;
+mod plot;
 mod pocketbase;
 mod portico;
 mod process;
 mod rates;
 mod rounds;
 mod statistics;
+mod store;
 mod table;
 mod yardsticks;
 
@@ -26,6 +29,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::cores::Cores;
+use crate::growth::Point;
 use crate::memory::UploadMib;
 use crate::rounds::Rounds;
 use crate::table::{Row, Table};
@@ -52,9 +56,15 @@ struct Arguments {
     /// Measures only these
     #[arg(long, value_delimiter = ',', value_name = "PARTS")]
     only: Vec<Part>,
-    /// How large each of the ten uploads is
+    /// How large each of the ten uploads is [default: 1024, or 32 with --quick]
     #[arg(long, value_name = "MIB")]
     upload_mib: Option<u64>,
+    /// Where Cargo builds: seeded databases are kept below it, and the store's benches leave their results there
+    #[arg(long, value_name = "DIR", default_value = "target")]
+    target: PathBuf,
+    /// Draws the growth into this file, unless --quick leaves it out
+    #[arg(long, value_name = "SVG")]
+    plot: Option<PathBuf>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -71,6 +81,8 @@ enum Command {
 enum Part {
     Rates,
     Memory,
+    Growth,
+    Store,
     Size,
     Edge,
 }
@@ -86,10 +98,15 @@ impl Arguments {
         Rounds { count: 3, warm_up, duration }
     }
 
-    async fn measure(&self, cores: &Cores) -> Result<Vec<Row>, String> {
+    fn sizes(&self) -> &'static [u64] {
+        if self.quick { &[10_000] } else { &[10_000, 100_000, growth::MOST] }
+    }
+
+    async fn measure(&self, cores: &Cores) -> Result<(Vec<Row>, Vec<Point>), String> {
         let binary = self.portico.as_deref().ok_or("--portico must name a release binary")?;
         let binary = &std::path::absolute(binary).map_err(|error| error.to_string())?;
-        let mut rows = Vec::new();
+        let target = &std::path::absolute(&self.target).map_err(|error| error.to_string())?;
+        let (mut rows, mut points) = (Vec::new(), Vec::new());
         if self.wants(Part::Rates) {
             let absent = || "there is no PocketBase: --pocketbase names it".to_owned();
             let rival = self.pocketbase.as_deref().ok_or_else(absent);
@@ -100,6 +117,15 @@ impl Arguments {
             let settle = Duration::from_secs(if self.quick { 1 } else { 5 });
             rows.extend(memory::measure(binary, &self.scratch, cores, settle, size).await);
         }
+        if self.wants(Part::Growth) {
+            let seeds = target.join("tmp/seeds");
+            let grown = growth::measure(binary, &seeds, self.sizes(), cores, &self.rounds()).await;
+            rows.push(growth::row(&grown));
+            points = grown.unwrap_or_default();
+        }
+        if self.wants(Part::Store) {
+            rows.extend(cores::on(&cores.all(), || store::measure(target, self.quick)));
+        }
         if self.wants(Part::Size) {
             rows.push(memory::size(binary, &self.scratch));
         }
@@ -108,7 +134,14 @@ impl Arguments {
             // The script keeps its own load, which is part of what it says, where the system puts it.
             rows.extend(cores::on(&cores.all(), || edge::measure(&root(), seconds)));
         }
-        Ok(rows)
+        Ok((rows, points))
+    }
+
+    fn draw(&self, points: &[Point]) -> Result<(), String> {
+        match &self.plot {
+            Some(file) if points.len() > 1 => plot::draw(points, file).map_err(|error| error.to_string()),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -123,10 +156,16 @@ fn measure(arguments: &Arguments) -> ExitCode {
     let cores = Cores::deal();
     // What runs from here on is the load; servers are started on cores of their own.
     cores::pin(&cores.load);
-    let rows = runtime().and_then(|runtime| runtime.block_on(arguments.measure(&cores)));
-    end(rows.map(|rows| {
-        let table = Table { machine: machine(&cores), rows };
-        if arguments.json { println!("{:#}", table.json()) } else { print!("{table}") }
+    let measured = runtime().and_then(|runtime| runtime.block_on(arguments.measure(&cores)));
+    end(measured.and_then(|(rows, growth)| {
+        let drawn = arguments.draw(&growth);
+        let table = Table { machine: machine(&cores), rows, growth };
+        if arguments.json {
+            println!("{:#}", table.json())
+        } else {
+            print!("{table}")
+        }
+        drawn
     }))
 }
 

@@ -172,7 +172,11 @@ pub(crate) fn text(answer: &Answer, pointer: &str) -> Result<String, String> {
     found.ok_or_else(|| format!("an answer without {pointer}"))
 }
 
-fn person(username: String, answer: &Answer) -> Result<Person, String> {
+/// Who was signed in by an answer.
+///
+/// # Errors
+/// When it holds no tokens.
+pub(crate) fn person(username: String, answer: &Answer) -> Result<Person, String> {
     let (access_token, refresh_token) = (text(answer, "/access_token")?, text(answer, "/refresh_token")?);
     Ok(Person { username, access_token, refresh_token })
 }

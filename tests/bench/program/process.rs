@@ -8,9 +8,6 @@ use std::time::{Duration, Instant};
 
 use crate::cores::on;
 
-/// Of a second, in which `/proc` counts: Linux shows it so to programs on every platform.
-const TICKS_PER_SECOND: u64 = 100;
-
 /// How long a server may take until it answers.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -96,10 +93,15 @@ impl Process {
     /// # Errors
     /// Where there is no `/proc`.
     pub(crate) fn cpu(&self) -> Result<Duration, String> {
-        let text = self.read("stat")?;
-        ticks(&text)
-            .map(|ticks| Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
-            .ok_or_else(|| format!("/proc says {text:?}"))
+        // The sum in `stat` counts in hundredths of a second, which is too coarse for what is mostly idle.
+        let threads = self.path("task");
+        let listed =
+            std::fs::read_dir(&threads).map_err(|error| format!("{}: {error}", threads.display()))?;
+        let each = listed.flatten().filter_map(|thread| {
+            // A thread may end in between.
+            computed_ns(&std::fs::read_to_string(thread.path().join("schedstat")).ok()?)
+        });
+        Ok(Duration::from_nanos(each.sum()))
     }
 
     fn memory(&self, name: &str) -> Result<u64, String> {
@@ -108,8 +110,12 @@ impl Process {
     }
 
     fn read(&self, name: &str) -> Result<String, String> {
-        let path: PathBuf = ["/proc", &self.child.id().to_string(), name].iter().collect();
+        let path = self.path(name);
         std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        ["/proc", &self.child.id().to_string(), name].iter().collect()
     }
 }
 
@@ -152,11 +158,9 @@ fn first_line(mut output: ChildStdout) -> Option<String> {
     String::from_utf8(line).ok()
 }
 
-/// User and system time, the 14th and 15th field; the 2nd is the program's name, which may hold spaces.
-fn ticks(stat: &str) -> Option<u64> {
-    let (_, fields) = stat.rsplit_once(") ")?;
-    let mut times = fields.split(' ').skip(11).map(str::parse::<u64>);
-    Some(times.next()?.ok()? + times.next()?.ok()?)
+/// The time that a thread was on a core; the time that it waited for one follows.
+fn computed_ns(schedstat: &str) -> Option<u64> {
+    schedstat.split(' ').next()?.parse().ok()
 }
 
 fn kibibytes(status: &str, name: &str) -> Option<u64> {
@@ -170,9 +174,8 @@ mod tests {
 
     #[test]
     fn what_proc_shows_is_understood() {
-        let stat = "7 (a) b) S 1 7 7 0 -1 4194560 9 8 7 6 12 34 5 6 20 0 3 0 99 1 2\n";
-        assert_eq!(ticks(stat), Some(46));
-        assert_eq!(ticks("7 (a"), None);
+        assert_eq!(computed_ns("123456789 42 7\n"), Some(123_456_789));
+        assert_eq!(computed_ns(""), None);
         let status = "Name:\tx\nVmHWM:\t   20480 kB\nVmRSS:\t    1024 kB\n";
         assert_eq!(kibibytes(status, "VmRSS:"), Some(1024));
         assert_eq!(kibibytes(status, "VmHWM:"), Some(20480));

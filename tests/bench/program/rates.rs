@@ -239,7 +239,13 @@ mod tests {
 
     fn rates(per_second: [f64; 3]) -> Rates {
         let per_cpu_second = per_second.map(|rate| rate * 2.0).to_vec();
-        Rates { per_second: per_second.to_vec(), per_cpu_second, busy: 0.5, p99: Duration::from_millis(1) }
+        Rates {
+            per_second: per_second.to_vec(),
+            per_cpu_second,
+            busy: 0.5,
+            p50: Duration::ZERO,
+            p99: Duration::ZERO,
+        }
     }
 
     #[test]

@@ -39,6 +39,7 @@ struct Turn {
     per_second: f64,
     /// Cores that the server kept busy.
     busy: f64,
+    p50: Duration,
     p99: Duration,
 }
 
@@ -51,6 +52,8 @@ pub(crate) struct Rates {
     pub(crate) per_cpu_second: Vec<f64>,
     /// The share of its cores that the server kept busy; the median.
     pub(crate) busy: f64,
+    /// The median of latencies; of all rounds, the median.
+    pub(crate) p50: Duration,
     /// The 99th percentile of latencies; the median.
     pub(crate) p99: Duration,
 }
@@ -82,7 +85,8 @@ impl<'a, S: Scenario> Contender<'a, S> {
         }
         let per_second = total.succeeded() as f64 / took.as_secs_f64();
         let busy = computed.as_secs_f64() / took.as_secs_f64();
-        self.turns.push(Turn { per_second, busy, p99: total.quantile(0.99) });
+        let [p50, p99] = [0.5, 0.99].map(|quantile| total.quantile(quantile));
+        self.turns.push(Turn { per_second, busy, p50, p99 });
         Ok(())
     }
 
@@ -97,6 +101,7 @@ impl<'a, S: Scenario> Contender<'a, S> {
             per_second: over(|turn| turn.per_second).collect(),
             per_cpu_second: over(|turn| turn.per_second / turn.busy).collect(),
             busy: middle(|turn| turn.busy)? / self.cores as f64,
+            p50: Duration::from_secs_f64(middle(|turn| turn.p50.as_secs_f64())?),
             p99: Duration::from_secs_f64(middle(|turn| turn.p99.as_secs_f64())?),
         })
     }

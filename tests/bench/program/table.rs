@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::growth::Point;
+
 /// What a figure counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) enum Unit {
@@ -13,6 +15,9 @@ pub(crate) enum Unit {
     /// Milliseconds.
     #[serde(rename = "ms")]
     Milliseconds,
+    /// Microseconds.
+    #[serde(rename = "us")]
+    Microseconds,
     /// Kibibytes.
     #[serde(rename = "KiB")]
     Kibibytes,
@@ -63,6 +68,8 @@ pub(crate) struct Table {
     pub(crate) machine: String,
     /// The lines.
     pub(crate) rows: Vec<Row>,
+    /// How it grows, if that was measured.
+    pub(crate) growth: Vec<Point>,
 }
 
 /// A row as JSON.
@@ -152,6 +159,7 @@ impl Unit {
         match self {
             Self::Times => "×",
             Self::Milliseconds => "ms",
+            Self::Microseconds => "µs",
             Self::Kibibytes => "KiB",
             Self::Mebibytes => "MiB",
         }
@@ -162,7 +170,7 @@ impl Table {
     /// The same as JSON.
     pub(crate) fn json(&self) -> serde_json::Value {
         let rows: Vec<_> = self.rows.iter().map(Row::json).collect();
-        serde_json::json!({ "machine": self.machine, "rows": rows })
+        serde_json::json!({ "machine": self.machine, "rows": rows, "growth": self.growth })
     }
 }
 
@@ -171,22 +179,50 @@ impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let heading = ["what", "measured", "target", "met", "from"].map(str::to_owned);
         let cells: Vec<_> = [heading].into_iter().chain(self.rows.iter().map(Row::cells)).collect();
-        // The last column is not padded: nothing follows it.
-        let width =
-            |column: usize| cells.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
-        let widths = [width(0), width(1), width(2), width(3), 0];
         writeln!(f, "{}\n", self.machine)?;
-        for (index, row) in cells.iter().enumerate() {
-            for (cell, width) in row.iter().zip(widths) {
-                write!(f, "| {cell:width$} ")?;
-            }
-            writeln!(f, "|")?;
-            if index == 0 {
-                writeln!(f, "|{}", widths.map(|width| "-".repeat(width.max(1) + 2) + "|").concat())?;
-            }
+        write_table(f, &cells)?;
+        if self.growth.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let heading =
+            ["users stored", "start", "read p50", "p99", "refresh p50", "p99", "memory", "database"];
+        let cells: Vec<_> =
+            [heading.map(str::to_owned)].into_iter().chain(self.growth.iter().map(growth_cells)).collect();
+        writeln!(f)?;
+        write_table(f, &cells)
     }
+}
+
+fn growth_cells(point: &Point) -> [String; 8] {
+    let ms = |value| Unit::Milliseconds.show(value);
+    let mib = |value| Unit::Mebibytes.show(value);
+    [
+        point.users.to_string(),
+        ms(point.start_ms),
+        ms(point.read_p50_ms),
+        ms(point.read_p99_ms),
+        ms(point.refresh_p50_ms),
+        ms(point.refresh_p99_ms),
+        mib(point.resident_mib),
+        mib(point.file_mib),
+    ]
+}
+
+/// Writes cells of which the first row is the heading. The last column is not padded: nothing follows it.
+fn write_table<const COLUMNS: usize>(f: &mut fmt::Formatter<'_>, cells: &[[String; COLUMNS]]) -> fmt::Result {
+    let width = |column: usize| cells.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let widths: [usize; COLUMNS] =
+        std::array::from_fn(|column| if column + 1 < COLUMNS { width(column) } else { 0 });
+    for (index, row) in cells.iter().enumerate() {
+        for (cell, width) in row.iter().zip(widths) {
+            write!(f, "| {cell:width$} ")?;
+        }
+        writeln!(f, "|")?;
+        if index == 0 {
+            writeln!(f, "|{}", widths.map(|width| "-".repeat(width.max(1) + 2) + "|").concat())?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -203,6 +239,7 @@ mod tests {
                 row("absent", Err("no\n such  program".to_owned()), Some(Target::AtLeast(10.0))),
                 row("free", Ok(Figure::new(f64::INFINITY, "0")), None),
             ],
+            growth: Vec::new(),
         }
     }
 
