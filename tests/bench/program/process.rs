@@ -93,15 +93,7 @@ impl Process {
     /// # Errors
     /// Where there is no `/proc`.
     pub(crate) fn cpu(&self) -> Result<Duration, String> {
-        // The sum in `stat` counts in hundredths of a second, which is too coarse for what is mostly idle.
-        let threads = self.path("task");
-        let listed =
-            std::fs::read_dir(&threads).map_err(|error| format!("{}: {error}", threads.display()))?;
-        let each = listed.flatten().filter_map(|thread| {
-            // A thread may end in between.
-            computed_ns(&std::fs::read_to_string(thread.path().join("schedstat")).ok()?)
-        });
-        Ok(Duration::from_nanos(each.sum()))
+        cpu(self.child.id())
     }
 
     fn memory(&self, name: &str) -> Result<u64, String> {
@@ -110,12 +102,8 @@ impl Process {
     }
 
     fn read(&self, name: &str) -> Result<String, String> {
-        let path = self.path(name);
+        let path = path(self.child.id(), name);
         std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        ["/proc", &self.child.id().to_string(), name].iter().collect()
     }
 }
 
@@ -124,6 +112,25 @@ impl Drop for Process {
         let _killed = self.child.kill();
         let _ended = self.child.wait();
     }
+}
+
+/// What all threads of a process have computed so far.
+///
+/// # Errors
+/// Where there is no `/proc`.
+pub(crate) fn cpu(pid: u32) -> Result<Duration, String> {
+    // The sum in `stat` counts in hundredths of a second, which is too coarse for what is mostly idle.
+    let threads = path(pid, "task");
+    let listed = std::fs::read_dir(&threads).map_err(|error| format!("{}: {error}", threads.display()))?;
+    let each = listed.flatten().filter_map(|thread| {
+        // A thread may end in between.
+        computed_ns(&std::fs::read_to_string(thread.path().join("schedstat")).ok()?)
+    });
+    Ok(Duration::from_nanos(each.sum()))
+}
+
+fn path(pid: u32, name: &str) -> PathBuf {
+    ["/proc", &pid.to_string(), name].iter().collect()
 }
 
 /// A port of this machine on which nobody listens.

@@ -243,6 +243,7 @@ mod tests {
             per_second: per_second.to_vec(),
             per_cpu_second,
             busy: 0.5,
+            load_busy: 0.5,
             p50: Duration::ZERO,
             p99: Duration::ZERO,
         }

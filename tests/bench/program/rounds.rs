@@ -7,7 +7,7 @@ use portico_bench::load::Load;
 use portico_bench::report::Report;
 use portico_bench::scenario::Scenario;
 
-use crate::process::Process;
+use crate::process::{Process, cpu};
 use crate::statistics::median;
 
 /// How many connections a load has.
@@ -39,6 +39,8 @@ struct Turn {
     per_second: f64,
     /// Cores that the server kept busy.
     busy: f64,
+    /// Cores that the load kept busy.
+    load_busy: f64,
     p50: Duration,
     p99: Duration,
 }
@@ -52,6 +54,8 @@ pub(crate) struct Rates {
     pub(crate) per_cpu_second: Vec<f64>,
     /// The share of its cores that the server kept busy; the median.
     pub(crate) busy: f64,
+    /// Cores that the load kept busy; the median.
+    pub(crate) load_busy: f64,
     /// The median of latencies; of all rounds, the median.
     pub(crate) p50: Duration,
     /// The 99th percentile of latencies; the median.
@@ -73,9 +77,9 @@ impl<'a, S: Scenario> Contender<'a, S> {
         load.pace = portico_bench::load::Pace::Closed { pause };
         let running = load.start::<S, Report>(std::mem::take(&mut self.scenarios));
         tokio::time::sleep(rounds.warm_up).await;
-        let (begun, before) = (Instant::now(), self.process.cpu()?);
+        let (begun, before, load_before) = (Instant::now(), self.process.cpu()?, cpu(std::process::id())?);
         tokio::time::sleep(rounds.duration).await;
-        let (took, computed) = (begun.elapsed(), self.process.cpu()?.saturating_sub(before));
+        let (took, after, load_after) = (begun.elapsed(), self.process.cpu()?, cpu(std::process::id())?);
         let (scenarios, reports): (Vec<S>, Vec<Report>) = running.stop().await.into_iter().unzip();
         self.scenarios = scenarios;
         let report = Report::merge(reports);
@@ -84,9 +88,10 @@ impl<'a, S: Scenario> Contender<'a, S> {
             return Err(format!("not all requests succeed: {report}"));
         }
         let per_second = total.succeeded() as f64 / took.as_secs_f64();
-        let busy = computed.as_secs_f64() / took.as_secs_f64();
+        let share = |from, to: Duration| to.saturating_sub(from).as_secs_f64() / took.as_secs_f64();
+        let (busy, load_busy) = (share(before, after), share(load_before, load_after));
         let [p50, p99] = [0.5, 0.99].map(|quantile| total.quantile(quantile));
-        self.turns.push(Turn { per_second, busy, p50, p99 });
+        self.turns.push(Turn { per_second, busy, load_busy, p50, p99 });
         Ok(())
     }
 
@@ -101,6 +106,7 @@ impl<'a, S: Scenario> Contender<'a, S> {
             per_second: over(|turn| turn.per_second).collect(),
             per_cpu_second: over(|turn| turn.per_second / turn.busy).collect(),
             busy: middle(|turn| turn.busy)? / self.cores as f64,
+            load_busy: middle(|turn| turn.load_busy)?,
             p50: Duration::from_secs_f64(middle(|turn| turn.p50.as_secs_f64())?),
             p99: Duration::from_secs_f64(middle(|turn| turn.p99.as_secs_f64())?),
         })
@@ -116,6 +122,7 @@ impl Rates {
     pub(crate) fn show(&self) -> String {
         let rate = median(self.per_second.iter().copied()).unwrap_or(f64::NAN);
         let cpu_us = 1e6 / median(self.per_cpu_second.iter().copied()).unwrap_or(f64::NAN);
-        format!("{rate:.0}/s, CPU {cpu_us:.1} µs each, {:.0} % busy", self.busy * 100.0)
+        let [busy, load_busy] = [self.busy, self.load_busy].map(|share| share * 100.0);
+        format!("{rate:.0}/s, CPU {cpu_us:.1} µs each, {busy:.0} % busy (load {load_busy:.0} %)")
     }
 }

@@ -112,8 +112,8 @@ impl Row {
             Err(reason) => ("–".to_owned(), reason.clone()),
         };
         let target = match self.target {
-            Some(Target::AtLeast(least)) => format!("≥ {}", self.unit.show(least)),
-            Some(Target::AtMost(most)) => format!("≤ {}", self.unit.show(most)),
+            Some(Target::AtLeast(least)) => format!("≥ {least} {}", self.unit.symbol()),
+            Some(Target::AtMost(most)) => format!("≤ {most} {}", self.unit.symbol()),
             None => String::new(),
         };
         let met = match (self.is_met(), self.target) {
@@ -150,8 +150,6 @@ impl Unit {
             10.0..100.0 => 1,
             _ => 0,
         };
-        // Targets are round.
-        let digits = if value.fract() == 0.0 { 0 } else { digits };
         format!("{value:.digits$} {}", self.symbol())
     }
 
