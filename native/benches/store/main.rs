@@ -5,6 +5,7 @@
 
 #![allow(clippy::expect_used, reason = "what fails here fails the measuring, and nobody else")]
 
+use std::fs::File;
 use std::hint::black_box;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use portico::store::sqlite::SqliteStore;
+use portico::store::sqlite::{DATABASE, SqliteStore};
 use portico_core::ports::store::{Condition, Key, Store};
 use portico_core::ports::store_ext::put;
 use portico_core::schema::COUNTERS;
@@ -37,7 +38,11 @@ fn data(users: u64) -> PathBuf {
 }
 
 fn open(runtime: &Runtime, users: u64) -> SqliteStore {
-    runtime.block_on(seeding::open(&data(users), users)).expect("a store with users")
+    let store = runtime.block_on(seeding::open(&data(users), users)).expect("a store with users");
+    // What is measured is the store: with the file in the system's page cache, as that of a server is which is in use.
+    let mut file = File::open(data(users).join(DATABASE)).expect("a database");
+    std::io::copy(&mut file, &mut std::io::sink()).expect("a database that can be read");
+    store
 }
 
 /// Reads by key, reads by an index, and writes of one caller, with more and more users stored.
@@ -62,7 +67,7 @@ fn operations(criterion: &mut Criterion) {
                 || sessions::repo::of_user(&seeding::user_id(index())),
                 |query| {
                     let page = runtime.block_on(store.query(&query)).expect("a read");
-                    assert_eq!(page.items.len(), 1);
+                    assert!(!page.items.is_empty());
                     page
                 },
                 criterion::BatchSize::SmallInput,

@@ -86,6 +86,8 @@ async fn point(
     cores: &Cores,
     rounds: &Rounds,
 ) -> Result<Point, String> {
+    // Before the log of what is written now is beside it.
+    let file_mib = size(&folder.join("data"))? / 1024.0 / 1024.0;
     let mut starts = Vec::new();
     for _ in 0..STARTS {
         let process = serve(binary, folder, &cores.servers, &[])?;
@@ -105,7 +107,7 @@ async fn point(
         refresh_p50_ms,
         refresh_p99_ms,
         resident_mib: process.resident()? as f64 / 1024.0 / 1024.0,
-        file_mib: size(&folder.join("data"))? / 1024.0 / 1024.0,
+        file_mib,
     })
 }
 

@@ -36,7 +36,7 @@ use crate::table::{Row, Table};
 
 /// Measures Portico beside others, and prints a table of ratios.
 #[derive(Debug, Parser)]
-#[command(name = "portico-bench")]
+#[command(name = "portico-bench", args_override_self = true)]
 struct Arguments {
     /// The release binary that is measured
     #[arg(long, value_name = "FILE")]

@@ -56,9 +56,10 @@ fn draw_one<'a>(
     let mut chart = ChartBuilder::on(area)
         .caption(title, ("sans-serif", 16))
         .margin(12)
+        .margin_right(32)
         .x_label_area_size(36)
         .y_label_area_size(48)
-        .build_cartesian_2d((first.users as f64..last.users as f64).log_scale(), 0.0..highest * 1.25)?;
+        .build_cartesian_2d((first.users as f64..last.users as f64).log_scale(), 0.0..highest * 1.5)?;
     chart
         .configure_mesh()
         .light_line_style(WHITE)
