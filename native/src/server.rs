@@ -2,8 +2,10 @@
 
 mod activity;
 mod body;
+mod connection;
 mod pace;
 pub(crate) mod service;
+mod stream;
 pub mod tls;
 
 use std::io;
@@ -12,11 +14,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
-use portico_core::http::router::MAX_HEADER_BYTES;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
@@ -25,24 +22,8 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::activity::Activity;
-use self::pace::Paced;
+use self::connection::Connection;
 pub use service::{Handler, Service};
-
-/// How long a client may take from connecting to the end of its first request's head, TLS included.
-const FIRST_REQUEST_WITHIN: Duration = Duration::from_secs(15);
-
-/// How long it may take for each further head; the time between two requests counts.
-const NEXT_REQUEST_WITHIN: Duration = Duration::from_secs(75);
-
-/// How often a silent HTTP/2 client is asked whether it is still there, and how long it may take to say so.
-const PING_EVERY: Duration = Duration::from_secs(30);
-
-/// Beyond the header limit, so that most offenders still get a proper answer.
-const READ_BUFFER_BYTES: usize = 2 * MAX_HEADER_BYTES;
-
-/// Requests that one HTTP/2 connection may have open.
-const MAX_STREAMS: u32 = 100;
 
 /// Connections at once, where the system allows that many; for more, room is made.
 const MAX_CONNECTIONS: usize = 16_384;
@@ -165,96 +146,17 @@ impl Server {
         slot: OwnedSemaphorePermit,
         service: Arc<Service<H>>,
     ) -> impl Future<Output = ()> + Send + 'static {
-        let (stop, full) = (self.stop.clone(), self.full.subscribe());
-        let connection = Connection { peer, service, stop, full, activity: Arc::default() };
+        let connection = Connection {
+            peer,
+            service,
+            stop: self.stop.clone(),
+            full: self.full.subscribe(),
+            activity: Arc::default(),
+        };
         let tls = self.tls.clone();
         async move {
-            // Without it, small answers merely wait a little.
-            let _set = stream.set_nodelay(true);
-            tokio::select! {
-                () = connection.run(stream, tls) => {}
-                () = connection.overdue() => {}
-            }
+            connection.serve(stream, tls).await;
             drop(slot);
-        }
-    }
-}
-
-struct Connection<H> {
-    peer: SocketAddr,
-    service: Arc<Service<H>>,
-    stop: CancellationToken,
-    full: watch::Receiver<Duration>,
-    activity: Arc<Activity>,
-}
-
-impl<H: Handler> Connection<H> {
-    async fn run(&self, stream: TcpStream, tls: Option<TlsAcceptor>) {
-        let stream = Paced::new(stream);
-        match tls {
-            None => self.exchange(stream).await,
-            Some(tls) => match tls.accept(stream).await {
-                Ok(stream) => self.exchange(stream).await,
-                Err(error) => tracing::debug!(peer = %self.peer, %error, "no TLS connection came about"),
-            },
-        }
-    }
-
-    async fn exchange(&self, stream: impl AsyncRead + AsyncWrite + Send + 'static) {
-        let (service, activity, peer) =
-            (Arc::clone(&self.service), Arc::clone(&self.activity), self.peer.ip());
-        let answer = service_fn(move |request| {
-            let (service, busy) = (Arc::clone(&service), activity.begin());
-            // hyper keeps room for it as long as the connection lives: a box takes it only while there is a request.
-            Box::pin(async move {
-                let answer = service.answer(request, peer).await;
-                drop(busy);
-                answer
-            })
-        });
-        let builder = protocols();
-        let mut exchange = pin!(builder.serve_connection(TokioIo::new(Box::pin(stream)), answer));
-        let ended = tokio::select! {
-            ended = exchange.as_mut() => ended,
-            () = self.must_end() => {
-                exchange.as_mut().graceful_shutdown();
-                exchange.await
-            }
-        };
-        if let Err(error) = ended {
-            tracing::debug!(peer = %self.peer, error, "a connection broke off");
-        }
-    }
-
-    /// Completes when the server stops, or others need the room; what is being answered then is finished first.
-    async fn must_end(&self) {
-        tokio::select! {
-            () = self.stop.cancelled() => {}
-            () = self.must_make_room() => {}
-        }
-    }
-
-    /// Completes when there is no room for others, and this connection has not been used for long.
-    async fn must_make_room(&self) {
-        let mut full = self.full.clone();
-        while full.changed().await.is_ok() {
-            let idle = *full.borrow_and_update();
-            if self.activity.idle_for().is_some_and(|since| since >= idle) {
-                return;
-            }
-        }
-        std::future::pending().await
-    }
-
-    /// Completes if the client does not begin in time, which is shorter where others need the room; covers what hyper's
-    /// timeouts do not: TLS, and the bytes by which the protocol is recognised.
-    async fn overdue(&self) {
-        tokio::select! {
-            () = sleep(FIRST_REQUEST_WITHIN) => {}
-            () = self.must_make_room() => {}
-        }
-        if self.activity.has_begun() {
-            std::future::pending::<()>().await;
         }
     }
 }
@@ -278,23 +180,6 @@ fn listen_at(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
-}
-
-fn protocols() -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(NEXT_REQUEST_WITHIN)
-        .max_buf_size(READ_BUFFER_BYTES);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(PING_EVERY)
-        .keep_alive_timeout(PING_EVERY)
-        .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(MAX_HEADER_BYTES as u32);
-    builder
 }
 
 fn is_the_clients_fault(error: &io::Error) -> bool {
