@@ -145,7 +145,7 @@ impl<H: Handler> Connection<H> {
             () = self.at_rest() => {
                 let parts = exchange.into_parts();
                 let mut stream = parts.io.into_inner();
-                stream.unread(parts.read_buf);
+                stream.unread(&parts.read_buf);
                 Ended::AtRest(stream)
             }
         }
@@ -186,8 +186,11 @@ impl<H: Handler> Connection<H> {
 
     /// Completes when it has been between two requests for a while.
     async fn at_rest(&self) {
-        while !self.activity.is_at_rest_for(REST_AFTER) {
+        loop {
             sleep(REST_AFTER).await;
+            if self.activity.is_at_rest_for(REST_AFTER) {
+                return;
+            }
         }
     }
 

@@ -49,8 +49,9 @@ impl<S: AsyncRead + Unpin> ClientStream<S> {
     }
 
     /// Takes back what somebody read and did not need.
-    pub(super) fn unread(&mut self, bytes: Bytes) {
-        self.ahead = bytes;
+    pub(super) fn unread(&mut self, bytes: &[u8]) {
+        // A copy, which is nearly always empty: the original is a part of all that was ever read.
+        self.ahead = [bytes, &self.ahead].concat().into();
     }
 
     /// Waits for the client, with next to no memory; false if nothing more will come.
@@ -166,11 +167,15 @@ mod tests {
         let mut three = [0; 3];
         stream.read_exact(&mut three).await.unwrap();
         assert_eq!(&three, b"abc");
-        stream.unread(Bytes::from_static(b"de"));
+        stream.unread(b"de");
         theirs.write_all(b"f").await.unwrap();
         assert!(stream.wait().await.unwrap());
         stream.read_exact(&mut three).await.unwrap();
         assert_eq!(&three, b"def");
+        stream.unread(b"hi");
+        stream.unread(b"g");
+        stream.read_exact(&mut three).await.unwrap();
+        assert_eq!(&three, b"ghi");
         drop(theirs);
         assert!(!stream.wait().await.unwrap());
     }

@@ -1,5 +1,7 @@
 use std::time::Instant;
 
+use bytes::Bytes;
+use futures::{StreamExt, stream};
 use http::{Request, Response};
 use portico_core::http::body::Body;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -7,13 +9,24 @@ use tokio::task::JoinHandle;
 
 use super::*;
 
-/// Answers everything, at `/slow` after a while.
+/// Longer than it takes a connection between two requests to rest.
+const A_WHILE: Duration = Duration::from_millis(1_200);
+
+/// Answers everything, at `/slow` after a while, and at `/pieces` with pauses.
 struct Pong;
 
 impl Handler for Pong {
     async fn answer(self: &Arc<Self>, request: Request<Body>) -> Response<Body> {
-        if request.uri().path() == "/slow" {
-            sleep(Duration::from_secs(3)).await;
+        match request.uri().path() {
+            "/slow" => sleep(Duration::from_secs(3)).await,
+            "/pieces" => {
+                let pieces = stream::iter(["first", "last"]).then(async |piece| {
+                    sleep(A_WHILE).await;
+                    Ok(Bytes::from_static(piece.as_bytes()))
+                });
+                return Response::new(Body::stream(pieces));
+            }
+            _ => {}
         }
         Response::new(Body::empty())
     }
@@ -55,7 +68,7 @@ async fn a_full_server_makes_room_of_what_is_idle_and_of_nothing_else() {
     send(&mut idle, "/").await;
     assert!(is_answered(&mut idle).await);
     let mut silent = TcpStream::connect(address).await.unwrap();
-    sleep(Duration::from_millis(1_200)).await;
+    sleep(A_WHILE).await;
     let mut busy = TcpStream::connect(address).await.unwrap();
     send(&mut busy, "/slow").await;
     let mut fresh = TcpStream::connect(address).await.unwrap();
@@ -80,6 +93,60 @@ async fn a_full_server_makes_room_of_what_is_idle_and_of_nothing_else() {
     }
     assert!(is_answered(&mut busy).await, "what is being answered is answered");
     serving.abort();
+}
+
+#[tokio::test]
+async fn a_connection_that_rested_goes_on_where_it_was() {
+    let (address, serving) = serve(4).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    for _ in 0..2 {
+        send(&mut stream, "/").await;
+        assert!(is_answered(&mut stream).await);
+        sleep(A_WHILE).await;
+    }
+    // One and a half requests at once: the connection pauses in the middle of the second.
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HT").await.unwrap();
+    assert!(is_answered(&mut stream).await);
+    for rest in [&b"TP/1.1\r\nHos"[..], b"t: x\r\n\r\n"] {
+        sleep(A_WHILE).await;
+        stream.write_all(rest).await.unwrap();
+    }
+    assert!(is_answered(&mut stream).await);
+    serving.abort();
+}
+
+#[tokio::test]
+async fn a_pause_within_an_answer_is_no_rest() {
+    let (address, serving) = serve(4).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    send(&mut stream, "/pieces").await;
+    assert!(is_answered(&mut stream).await);
+    let mut body = [0; "5\r\nfirst\r\n4\r\nlast\r\n0\r\n\r\n".len()];
+    timeout(Duration::from_secs(5), stream.read_exact(&mut body)).await.unwrap().unwrap();
+    assert_eq!(&body, b"5\r\nfirst\r\n4\r\nlast\r\n0\r\n\r\n");
+    send(&mut stream, "/").await;
+    assert!(is_answered(&mut stream).await);
+    serving.abort();
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_nobody_who_rests_or_never_spoke() {
+    let server = Server::bind("127.0.0.1", 0, None).await.unwrap();
+    let address = server.address().unwrap();
+    let service = Service { handler: Arc::new(Pong), outbox: None, trusted_proxies: Vec::new() };
+    let stop = CancellationToken::new();
+    let serving = tokio::spawn(server.serve(Arc::new(service), stop.clone().cancelled_owned()));
+    let mut silent = TcpStream::connect(address).await.unwrap();
+    let mut resting = TcpStream::connect(address).await.unwrap();
+    send(&mut resting, "/").await;
+    assert!(is_answered(&mut resting).await);
+    sleep(A_WHILE).await;
+    stop.cancel();
+    let finished = timeout(Duration::from_secs(2), serving).await.expect("an end soon").unwrap();
+    assert!(finished);
+    for stream in [&mut silent, &mut resting] {
+        assert_eq!(stream.read(&mut [0; 1]).await.unwrap(), 0, "it is closed in order");
+    }
 }
 
 #[cfg(target_os = "linux")]
