@@ -52,6 +52,7 @@ fn rows(measured: &Result<Value, String>) -> Vec<Row> {
             ))
         }
     };
+    let calls = |pointer: &'static str| move |json: &Value| Some(Figure::new(at(json, pointer)?, ""));
     vec![
         row("edge: WASM", Unit::Kibibytes, None, &kib("/size/wasm/raw")),
         row("edge: WASM, gzip", Unit::Kibibytes, most(600.0), &kib("/size/wasm/gzip")),
@@ -62,6 +63,13 @@ fn rows(measured: &Result<Value, String>) -> Vec<Row> {
             &cpu("/each/authenticatedRead/cpuMs"),
         ),
         row("edge: CPU of a refresh", Unit::Milliseconds, most(3.0), &cpu("/each/refresh/cpuMs")),
+        row(
+            "edge: an authenticated read's calls to DynamoDB",
+            Unit::Calls,
+            most(2.0),
+            &calls("/each/authenticatedRead/calls"),
+        ),
+        row("edge: a refresh's calls to DynamoDB", Unit::Calls, most(3.0), &calls("/each/refresh/calls")),
         row(
             "edge: start to first answer, more than an empty JavaScript Worker's",
             Unit::Milliseconds,
@@ -103,7 +111,7 @@ mod tests {
         });
         let values: Vec<f64> =
             rows(&Ok(json)).into_iter().map(|row| row.measured.expect("a figure").value).collect();
-        assert_eq!(values, [2.0, 1.0, 1.0, 2.0, 25.0, 0.7]);
+        assert_eq!(values, [2.0, 1.0, 1.0, 2.0, 2.0, 3.0, 25.0, 0.7]);
         assert!(rows(&Ok(json!({}))).iter().all(|row| row.measured.is_err()));
         assert!(rows(&Err("why".to_owned())).iter().all(|row| row.measured == Err("why".to_owned())));
     }

@@ -24,6 +24,9 @@ pub(crate) enum Unit {
     /// Mebibytes.
     #[serde(rename = "MiB")]
     Mebibytes,
+    /// Calls to DynamoDB.
+    #[serde(rename = "calls")]
+    Calls,
 }
 
 /// Where a figure should be.
@@ -160,6 +163,7 @@ impl Unit {
             Self::Microseconds => "µs",
             Self::Kibibytes => "KiB",
             Self::Mebibytes => "MiB",
+            Self::Calls => "calls",
         }
     }
 }
