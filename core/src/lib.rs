@@ -61,6 +61,7 @@ pub mod verifications;
 
 use std::sync::Arc;
 
+use crate::app_versions::cache::VersionCache;
 use crate::auth::google::GoogleKeys;
 use crate::auth::keys::{ServerKeys, SigningKeys};
 use crate::config::Settings;
@@ -84,6 +85,7 @@ pub struct App {
     pub(crate) ports: Ports,
     pub(crate) router: Router,
     pub(crate) session_cache: SessionCache,
+    pub(crate) version_cache: VersionCache,
     pub(crate) google_keys: GoogleKeys,
 }
 
@@ -98,8 +100,18 @@ impl App {
         let server_keys = ServerKeys::derive(settings.token_secret.as_ref(), &keys.private);
         let router = Router::new().expect("the route table is consistent");
         let session_cache = SessionCache::new(settings.session_cache_seconds);
+        let version_cache = VersionCache::default();
         let google_keys = GoogleKeys::default();
-        Arc::new(Self { settings, keys, server_keys, ports, router, session_cache, google_keys })
+        Arc::new(Self {
+            settings,
+            keys,
+            server_keys,
+            ports,
+            router,
+            session_cache,
+            version_cache,
+            google_keys,
+        })
     }
 
     /// Answers a request. Never fails: every failure is an answer.

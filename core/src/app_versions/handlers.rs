@@ -85,7 +85,9 @@ pub async fn create(app: &Arc<App>, mut request: Request) -> Result<Reply, Error
     let (number, changes) = check.finish_with(number.zip(changes))?;
     let mut version = blank(app.new_id()?, number, app.now());
     changes.apply(&mut version);
-    repo::create(&*app.ports.store, &version).await?;
+    let stored = repo::create(&*app.ports.store, &version).await;
+    app.version_cache.forget();
+    stored?;
     reply::created(&version.view())
 }
 
@@ -113,7 +115,9 @@ pub async fn update(app: &Arc<App>, mut request: Request) -> Result<Reply, Error
     let mut version = AppVersion { updated_at: app.now(), ..old.value.clone() };
     version.version = number.unwrap_or(version.version);
     changes.apply(&mut version);
-    repo::update(store, &old, &version).await?;
+    let stored = repo::update(store, &old, &version).await;
+    app.version_cache.forget();
+    stored?;
     reply::ok(&version.view())
 }
 
@@ -124,7 +128,9 @@ pub async fn update(app: &Arc<App>, mut request: Request) -> Result<Reply, Error
 pub async fn remove(app: &Arc<App>, request: Request) -> Result<Reply, Error> {
     let store = &*app.ports.store;
     let old = repo::get(store, request.id_param()?).await?;
-    repo::remove(store, &old).await?;
+    let removed = repo::remove(store, &old).await;
+    app.version_cache.forget();
+    removed?;
     reply::message("deleted")
 }
 

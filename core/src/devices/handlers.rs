@@ -6,8 +6,8 @@ use http::StatusCode;
 use serde::Deserialize;
 
 use crate::App;
+use crate::app_versions::cache as app_versions;
 use crate::app_versions::model::UpdateRequired;
-use crate::app_versions::repo as app_versions;
 use crate::app_versions::version::VersionText;
 use crate::audit::{Event, Outcome};
 use crate::devices::model::{Device, DeviceChanges, optional_ulid};
@@ -93,7 +93,7 @@ pub async fn check_version(app: &Arc<App>, mut request: Request) -> Result<Reply
     let mut check = Validator::new();
     let installed = check.required("/device_version", body.device_version, |text| text.parse());
     let installed = check.finish_with(installed)?;
-    let versions = app_versions::list(&*app.ports.store).await?;
+    let versions = app_versions::list(app).await?;
     match UpdateRequired::of(&versions, &installed) {
         Some(update) => reply::json(StatusCode::CONFLICT, &update),
         None => reply::message("up to date"),
