@@ -13,7 +13,7 @@ fi
 # worker-build fetches what it is not told of.
 WASM_BINDGEN_BIN=$(command -v wasm-bindgen)
 WASM_OPT_BIN=$(command -v wasm-opt)
-ESBUILD_BIN=$(command -v esbuild)
+ESBUILD_BIN=$edge/bundle.sh
 export WASM_BINDGEN_BIN WASM_OPT_BIN ESBUILD_BIN
 export CARGO_TARGET_DIR=$target_dir/edge
 
@@ -25,11 +25,16 @@ readonly stamp=$edge/build/.of
 readonly features=(mutable-globals sign-ext nontrapping-float-to-int bulk-memory multivalue reference-types
     exception-handling)
 
+# What the Worker is put together from.
+inputs() {
+    cat "$compiled" "$edge/src/entry.js" | sha256sum
+}
+
 cd "$edge"
 cargo build --quiet --locked --package portico-edge --lib --profile edge --target "$wasm"
-if [[ -e $module ]] && cmp -s <(sha256sum <"$compiled") "$stamp"; then exit; fi
+if [[ -e $module ]] && cmp -s <(inputs) "$stamp"; then exit; fi
 rm -f "$stamp"
 worker-build --profile edge --no-opt -- --locked
 wasm-opt "$module" -o "$module.small" -Oz --strip-debug --strip-producers "${features[@]/#/--enable-}"
 mv "$module.small" "$module"
-sha256sum <"$compiled" >"$stamp"
+inputs >"$stamp"
