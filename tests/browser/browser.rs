@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use portico_tests::client::Client;
-use portico_tests::native::NativeHost;
+use portico_tests::native::{NativeHost, free_port};
 use serde_json::Value;
 use tempfile::TempDir;
 use thirtyfour::cdp::domains::emulation::{MediaFeature, SetEmulatedMedia};
@@ -192,11 +192,12 @@ fn capabilities() -> ChromeCapabilities {
     wanted
 }
 
-/// Starts chromedriver on a port that it chooses; what it and the browser write goes into a folder.
+/// Starts chromedriver; what it and the browser write goes into a folder. A port of its choice would be free for IPv4, and it
+/// ends if the same is not free for IPv6.
 async fn start_chromedriver(folder: &Path) -> (Child, u16) {
     let mut command = Command::new("chromedriver");
     command
-        .arg("--port=0")
+        .arg(format!("--port={}", free_port()))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
