@@ -34,13 +34,12 @@ async function handle(handler, event, { env, ctx }) {
 // What WebAssembly left behind when it was cut off cannot be relied on.
 function note(error) {
   if (!(error instanceof WebAssembly.RuntimeError)) return;
-  console.error("Critical", error);
+  console.error("WebAssembly was cut off: the next request begins anew", error);
   state.criticalError = true;
 }
 
 // Begins anew, with nothing kept.
 function begin() {
-  console.log("Reinitializing Wasm application");
   __wbg_reset_state();
   state.criticalError = false;
   state.instanceId += 1;

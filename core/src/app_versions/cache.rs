@@ -34,9 +34,7 @@ impl VersionCache {
     /// What was read less than [`SECONDS`] ago; else the number of changes until now.
     fn get(&self, now: Timestamp) -> Result<Arc<[AppVersion]>, u64> {
         let state = self.state();
-        let is_fresh = |read_at: Timestamp| {
-            (0..SECONDS * 1000).contains(&now.as_millis().saturating_sub(read_at.as_millis()))
-        };
+        let is_fresh = |read_at: Timestamp| (0..SECONDS).contains(&now.seconds_since(read_at));
         let fresh = state.read.as_ref().filter(|(read_at, _)| is_fresh(*read_at));
         fresh.map(|(_, versions)| Arc::clone(versions)).ok_or(state.changes)
     }

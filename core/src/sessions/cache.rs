@@ -25,8 +25,7 @@ impl SessionCache {
     #[must_use]
     pub fn get(&self, session_id: &str, now: Timestamp) -> Option<Session> {
         let (read_at, session) = self.sessions.as_ref()?.get(session_id)?;
-        let age = now.as_millis().saturating_sub(read_at.as_millis());
-        (0..self.seconds * 1000).contains(&age).then_some(session)
+        (0..self.seconds).contains(&now.seconds_since(read_at)).then_some(session)
     }
 
     /// Remembers a session just read.

@@ -195,6 +195,8 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
+    use crate::clock::SystemClock;
+    use crate::entropy::SystemEntropy;
 
     #[tokio::test(start_paused = true)]
     async fn damage_is_looked_for_after_a_start_and_daily_whatever_was_found() {
@@ -218,8 +220,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_check_at_leisure_says_what_is_wrong() {
+    async fn a_check_at_leisure_finds_what_is_wrong_and_nothing_else() {
         let dir = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(dir.path(), Arc::new(SystemClock), Arc::new(SystemEntropy)).unwrap();
+        check_at_leisure(dir.path().to_owned()).await.expect("a database in use is sound");
+        store.close().await.unwrap();
         std::fs::write(dir.path().join(sqlite::DATABASE), "no database").unwrap();
         let found = check_at_leisure(dir.path().to_owned()).await;
         assert!(found.is_err(), "{found:?}");

@@ -39,7 +39,7 @@ const NEXT_REQUEST_WITHIN: Duration = Duration::from_secs(75);
 const HEAD_WITHIN: Duration = Duration::from_secs(15);
 
 /// After how long a connection between two requests gives back its memory: soon, so that of thousands of clients that
-/// come at once only few take it at a time. To make it anew takes a microsecond.
+/// come at once only few take it at a time. To make it anew is a few allocations.
 const REST_AFTER: Duration = Duration::from_millis(100);
 
 /// How often a silent HTTP/2 client is asked whether it is still there, and how long it may take to say so.

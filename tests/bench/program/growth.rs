@@ -179,7 +179,7 @@ fn size(folder: &Path) -> Result<f64, String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     pub(crate) fn point(users: u64) -> Point {

@@ -87,19 +87,10 @@ fn draw_one<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::growth::tests::point;
 
     #[test]
     fn every_line_is_drawn() {
-        let point = |users: u64| Point {
-            users,
-            start_ms: 40.0,
-            read_p50_ms: 0.5,
-            read_p99_ms: 1.0,
-            refresh_p50_ms: 8.0,
-            refresh_p99_ms: 16.0,
-            resident_mib: 20.0,
-            file_mib: users as f64 / 500.0,
-        };
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("growth.svg");
         draw(&[point(10_000), point(100_000), point(1_000_000)], &file).expect("a picture");
