@@ -164,7 +164,7 @@ mod tests {
         let client = HyperClient { timeout: Duration::from_millis(200), ..HyperClient::default() };
         let url = serve(answer.to_vec(), keep_open).await;
         let answer = client.stream(http::Request::get(url).body(Bytes::new()).unwrap()).await.unwrap();
-        (answer.status().as_u16(), answer.into_body().read(usize::MAX).await)
+        (answer.status().as_u16(), answer.into_body().read(usize::MAX, None).await)
     }
 
     #[tokio::test]

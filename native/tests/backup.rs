@@ -66,7 +66,7 @@ impl Data {
 
     async fn read(&self, file: &File) -> Option<Bytes> {
         let blob = self.blobs.get(&file.blob_key()?, None).await.unwrap()?;
-        Some(blob.body.read(usize::MAX).await.unwrap())
+        Some(blob.body.read(usize::MAX, None).await.unwrap())
     }
 
     /// Whether it has exactly these files, with their bytes.

@@ -58,7 +58,7 @@ async fn put(blobs: &DirBlobs, key: &BlobKey, bytes: &[u8]) {
 
 async fn read(blobs: &DirBlobs, key: &BlobKey) -> Option<Bytes> {
     let blob = blobs.get(key, None).await.unwrap()?;
-    Some(blob.body.read(usize::MAX).await.unwrap())
+    Some(blob.body.read(usize::MAX, None).await.unwrap())
 }
 
 /// Every file below a folder.
@@ -195,7 +195,7 @@ async fn a_file_cut_short_while_it_is_read_breaks_the_answer_off() {
     let blob = blobs.get(&name, None).await.unwrap().unwrap();
     let path = files(dir.path()).remove(0);
     fs::OpenOptions::new().write(true).open(path).unwrap().set_len(500_000).unwrap();
-    assert!(blob.body.read(usize::MAX).await.is_err());
+    assert!(blob.body.read(usize::MAX, None).await.is_err());
 }
 
 #[test]
@@ -230,7 +230,7 @@ async fn send(
         request = request.header(*name, *value);
     }
     let (parts, body) = app.handle(request.body(body).unwrap()).await.into_parts();
-    (parts.status.as_u16(), parts.headers, body.read(usize::MAX).await.unwrap())
+    (parts.status.as_u16(), parts.headers, body.read(usize::MAX, None).await.unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -176,7 +176,7 @@ fn interleaved(bytes: &[u8], between: impl Future<Output = ()> + Send + 'static)
 }
 
 async fn collect(body: Body) -> Result<Bytes, BlobError> {
-    body.read(usize::MAX).await.map_err(|error| {
+    body.read(usize::MAX, None).await.map_err(|error| {
         BlobError::new(BlobErrorKind::Interrupted, format!("an answer broke off: {error:?}"))
     })
 }

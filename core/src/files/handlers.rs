@@ -98,7 +98,7 @@ pub async fn show_base64(app: &Arc<App>, request: Request) -> Result<Reply, Erro
         return Err(too_large());
     }
     let blob = download::open(app, &file, None).await?;
-    let bytes = blob.body.read(MAX_BASE64_BYTES).await.map_err(|_| broke_off())?;
+    let bytes = blob.body.read(MAX_BASE64_BYTES, Some(file.size)).await.map_err(|_| broke_off())?;
     let base = base_url::of(app, &request.headers);
     reply::ok(&Base64Download { file: file.view(base.as_deref()), base64: STANDARD.encode(bytes) })
 }

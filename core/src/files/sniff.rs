@@ -187,7 +187,7 @@ mod tests {
             }));
             let (head, body) = block_on(peek(body)).unwrap();
             assert!(whole.as_bytes().starts_with(&head) && head.len() >= whole.len().min(HEAD_BYTES));
-            assert_eq!(block_on(body.read(1000)).unwrap(), whole.as_bytes());
+            assert_eq!(block_on(body.read(1000, None)).unwrap(), whole.as_bytes());
         }
     }
 }

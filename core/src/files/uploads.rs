@@ -97,7 +97,7 @@ pub async fn head_of(app: &App, key: &BlobKey, info: &BlobInfo) -> Result<Bytes,
     };
     let range = Some(ByteRange { first: 0, last });
     let blob = app.ports.blobs.get(key, range).await.map_err(refuse)?.ok_or_else(Error::not_found)?;
-    blob.body.read(sniff::HEAD_BYTES).await.map_err(|_| unavailable())
+    blob.body.read(sniff::HEAD_BYTES, None).await.map_err(|_| unavailable())
 }
 
 fn unreadable(error: BlobError) -> Error {

@@ -52,6 +52,9 @@ impl BodyError {
     }
 }
 
+/// An announced length is believed once one part in so many of it has come.
+const BELIEVED_FROM: usize = 16;
+
 /// Why a body could not be read whole.
 #[derive(Debug)]
 pub enum ReadError {
@@ -73,11 +76,12 @@ impl Body {
         Self::Stream(ByteStream(Mutex::new(stream.fuse().boxed())))
     }
 
-    /// Reads the whole body, if it is at most `limit` bytes long.
+    /// Reads the whole body, if it is at most `limit` bytes long. Room is made for the length that was announced, if
+    /// any, once a part of it has come.
     ///
     /// # Errors
     /// [`ReadError`]; no more than `limit` bytes are ever held.
-    pub async fn read(self, limit: usize) -> Result<Bytes, ReadError> {
+    pub async fn read(self, limit: usize, announced: Option<u64>) -> Result<Bytes, ReadError> {
         match self {
             Self::Empty => Ok(Bytes::new()),
             Self::Full(bytes) if bytes.len() > limit => Err(ReadError::TooLarge),
@@ -89,12 +93,26 @@ impl Body {
                     if whole.len() + chunk.len() > limit {
                         return Err(ReadError::TooLarge);
                     }
+                    make_room(&mut whole, chunk.len(), announced, limit);
                     whole.extend_from_slice(&chunk);
                 }
                 Ok(whole.freeze())
             }
         }
     }
+}
+
+/// Makes room for a piece. Growing by doubling alone would end at twice what is needed and leave its halves behind;
+/// believing any announcement would give room to who sends nothing.
+fn make_room(whole: &mut BytesMut, piece: usize, announced: Option<u64>, limit: usize) {
+    let needed = whole.len() + piece;
+    if needed <= whole.capacity() {
+        return;
+    }
+    let announced = announced.and_then(|length| usize::try_from(length).ok()).map(|length| length.min(limit));
+    let believed = announced.filter(|length| needed >= length / BELIEVED_FROM);
+    let room = believed.unwrap_or(2 * whole.capacity()).max(needed);
+    whole.reserve(room - whole.len());
 }
 
 impl fmt::Debug for Body {
@@ -154,5 +172,34 @@ impl http_body::Body for Body {
             Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Self::Stream(_) => SizeHint::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The room there is after each of so many pieces of 64 KiB.
+    fn room(pieces: usize, announced: Option<u64>, limit: usize) -> Vec<usize> {
+        let (mut whole, piece) = (BytesMut::new(), [0; 65_536]);
+        let grow = |_| {
+            make_room(&mut whole, piece.len(), announced, limit);
+            whole.extend_from_slice(&piece);
+            whole.capacity()
+        };
+        (0..pieces).map(grow).collect()
+    }
+
+    #[test]
+    fn room_is_made_at_once_for_what_has_begun_to_come() {
+        const KIB: usize = 1024;
+        let announced = 9 * 1024 * KIB;
+        let grown = room(144, Some(announced as u64), 10 * 1024 * KIB);
+        assert!(grown[..8].iter().all(|&room| room <= 1024 * KIB), "an announcement is not believed yet");
+        assert!(grown[16..].iter().all(|&room| room == announced), "{grown:?}");
+        assert_eq!(room(1, Some(65_536), 65_536), [64 * KIB]);
+        assert_eq!(room(1, Some(u64::MAX), 256 * KIB), [256 * KIB], "no more than is allowed");
+        assert_eq!(room(3, Some(1), 1024 * KIB)[2], 256 * KIB, "more than was announced may come");
+        assert_eq!(room(9, None, 10 * 1024 * KIB)[8], 1024 * KIB);
     }
 }

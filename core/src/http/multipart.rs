@@ -15,7 +15,7 @@ use http::header::{self, HeaderMap};
 use multer::{Constraints, Field, Multipart, SizeLimit};
 
 use super::body::{Body, BodyError};
-use super::request::refuse_coded;
+use super::request::{announced_length, refuse_coded};
 use crate::error::Error;
 use crate::ports::blobs_ext::next_piece;
 
@@ -81,10 +81,6 @@ fn boundary(headers: &HeaderMap) -> Result<String, Error> {
         ));
     }
     multer::parse_boundary(value).map_err(|error| malformed().caused_by(error))
-}
-
-fn announced_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// A form, how many of its bytes were taken in, how many when the search began that goes on, and the fields so far.
@@ -186,7 +182,8 @@ mod tests {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         let body = Body::from(body.replace('\n', "\r\n").into_bytes());
         let mut file = block_on(file(&headers, body, max)).map_err(|error| error.code)?;
-        let bytes = block_on(std::mem::take(&mut file.body).read(1 << 20)).map_err(|_| "interrupted")?;
+        let bytes =
+            block_on(std::mem::take(&mut file.body).read(1 << 20, None)).map_err(|_| "interrupted")?;
         Ok((file, String::from_utf8_lossy(&bytes).into_owned()))
     }
 
@@ -243,7 +240,7 @@ mod tests {
         let head = "--x\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\nhello\r\n--x\r\nX: ";
         for piece in [PIECE, b"\r\n\r\nx\r\n--x\r\nX: y"] {
             let found = block_on(file(&headers(), endless(head, piece), u64::MAX / 2)).unwrap();
-            assert!(block_on(found.body.read(1 << 20)).is_err(), "what is behind the file never ends");
+            assert!(block_on(found.body.read(1 << 20, None)).is_err(), "what is behind the file never ends");
         }
     }
 

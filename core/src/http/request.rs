@@ -119,7 +119,8 @@ impl Request {
     /// # Errors
     /// 413, 400 when it broke off.
     pub async fn read_body(&mut self, max_bytes: usize) -> Result<Bytes, Error> {
-        self.take_body().read(max_bytes).await.map_err(|error| refuse_body(error, max_bytes))
+        let body = self.take_body();
+        read_whole(&self.headers, body, max_bytes).await
     }
 }
 
@@ -136,7 +137,17 @@ pub async fn read_json<T: DeserializeOwned>(
     if !is_json(headers) {
         return Err(unsupported("send the body as `Content-Type: application/json`"));
     }
-    json::parse(&body.read(max_bytes).await.map_err(|error| refuse_body(error, max_bytes))?)
+    json::parse(&read_whole(headers, body, max_bytes).await?)
+}
+
+async fn read_whole(headers: &HeaderMap, body: Body, max_bytes: usize) -> Result<Bytes, Error> {
+    let read = body.read(max_bytes, announced_length(headers)).await;
+    read.map_err(|error| refuse_body(error, max_bytes))
+}
+
+/// How long the client says that the body is.
+pub(super) fn announced_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Refuses a body in a content coding: nothing is ever inflated (RFC 9110, section 15.5.16).

@@ -41,7 +41,7 @@ impl Lab {
 
     async fn send(&self, request: Request<Body>) -> (u16, HeaderMap, Value) {
         let (parts, body) = self.relay.answer(request).await.into_parts();
-        let bytes = body.read(1 << 20).await.unwrap();
+        let bytes = body.read(1 << 20, None).await.unwrap();
         (parts.status.as_u16(), parts.headers, serde_json::from_slice(&bytes).unwrap_or_default())
     }
 

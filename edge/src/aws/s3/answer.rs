@@ -61,7 +61,7 @@ pub(super) async fn content(answer: Response<Body>) -> Result<Answer, Failure> {
         return Ok(Answer::Content { object, content_range, body });
     }
     // A refusal that breaks off is one all the same.
-    let body = body.read(MAX_REFUSAL_BYTES).await.unwrap_or_default();
+    let body = body.read(MAX_REFUSAL_BYTES, None).await.unwrap_or_default();
     let read = if head.status.is_success() { xml::no_success } else { xml::failure };
     Err(read(head.status.as_u16(), &body))
 }

@@ -220,7 +220,7 @@ fn answers_are_read() {
         panic!("no content")
     };
     assert_eq!((found, content_range.as_deref()), (object, Some("bytes 0-4/9")));
-    assert_eq!(block_on(body.read(9)).unwrap(), "hello");
+    assert_eq!(block_on(body.read(9, None)).unwrap(), "hello");
 
     let begun = "<InitiateMultipartUploadResult><UploadId>id</UploadId></InitiateMultipartUploadResult>";
     let (create, _) = client([(200, "", begun)]);
