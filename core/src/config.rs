@@ -31,6 +31,8 @@ pub struct Settings {
     pub audience: String,
     /// How long an access token is valid.
     pub access_token_seconds: i64,
+    /// How many access tokens are remembered as verified; 0 verifies them every time.
+    pub access_token_cache: usize,
     /// How long an unused refresh token is valid.
     pub refresh_token_seconds: i64,
     /// How long the refresh token before the present one still works.
@@ -139,6 +141,7 @@ impl Settings {
             issuer: vars.text(&v::JWT_ISSUER),
             audience: vars.text(&v::JWT_AUDIENCE),
             access_token_seconds: read_access_token_seconds(vars),
+            access_token_cache: vars.number(&v::ACCESS_TOKEN_CACHE, 0, 1_000_000),
             refresh_token_seconds: vars.number(&v::REFRESH_TOKEN_EXPIRY_DAYS, 1, 3650) * DAY,
             refresh_grace_seconds: vars.number(&v::REFRESH_GRACE_SECONDS, 0, 3600),
             session_max_seconds: vars.number(&v::SESSION_MAX_DAYS, 1, 3650) * DAY,

@@ -64,6 +64,7 @@ use std::sync::Arc;
 use crate::app_versions::cache::VersionCache;
 use crate::auth::google::GoogleKeys;
 use crate::auth::keys::{ServerKeys, SigningKeys};
+use crate::auth::verified_tokens::VerifiedTokens;
 use crate::config::Settings;
 use crate::error::Error;
 use crate::http::body::Body;
@@ -84,6 +85,7 @@ pub struct App {
     pub(crate) server_keys: ServerKeys,
     pub(crate) ports: Ports,
     pub(crate) router: Router,
+    pub(crate) verified_tokens: VerifiedTokens,
     pub(crate) session_cache: SessionCache,
     pub(crate) version_cache: VersionCache,
     pub(crate) google_keys: GoogleKeys,
@@ -99,6 +101,7 @@ impl App {
     pub fn new(settings: Settings, keys: SigningKeys, ports: Ports) -> Arc<Self> {
         let server_keys = ServerKeys::derive(settings.token_secret.as_ref(), &keys.private);
         let router = Router::new().expect("the route table is consistent");
+        let verified_tokens = VerifiedTokens::new(settings.access_token_cache);
         let session_cache = SessionCache::new(settings.session_cache_seconds);
         let version_cache = VersionCache::default();
         let google_keys = GoogleKeys::default();
@@ -108,6 +111,7 @@ impl App {
             server_keys,
             ports,
             router,
+            verified_tokens,
             session_cache,
             version_cache,
             google_keys,
@@ -115,8 +119,11 @@ impl App {
     }
 
     /// Answers a request. Never fails: every failure is an answer.
-    pub async fn handle(self: &Arc<Self>, request: ::http::Request<Body>) -> ::http::Response<Body> {
-        router::handle(self, request).await
+    pub fn handle(
+        self: &Arc<Self>,
+        request: ::http::Request<Body>,
+    ) -> impl Future<Output = ::http::Response<Body>> + Send {
+        router::handle(self, request)
     }
 
     /// Does what the outbox holds and is due; returns how many entries were looked at. Hosts call it at start-up and

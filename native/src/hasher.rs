@@ -1,14 +1,15 @@
 //! Password hashing on its own threads, so that it never holds up other requests.
 //!
 //! As many threads as cores take work from one bounded queue. They yield to the threads that answer requests,
-//! and skip work whose caller has gone.
+//! and skip work whose caller has gone. While there is more to do they keep the memory that hashing takes.
 
 use std::num::NonZero;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::{fmt, io};
 
 use async_trait::async_trait;
-use portico_core::auth::password::{HashOutcome, HashWork};
+use portico_core::auth::password::{HashMemory, HashOutcome, HashWork};
 use portico_core::ports::hasher::{Busy, Hasher};
 
 use crate::priority;
@@ -29,6 +30,7 @@ struct Job {
 /// A bounded pool of hashing threads. They end when it is dropped.
 pub struct HashPool {
     queue: SyncSender<Job>,
+    queued: Arc<AtomicUsize>,
 }
 
 impl HashPool {
@@ -47,24 +49,29 @@ impl HashPool {
     /// When a thread cannot be started.
     pub fn with_bounds(threads: usize, queued: usize) -> io::Result<Self> {
         let (queue, jobs) = sync_channel(queued);
-        let jobs = Arc::new(Mutex::new(jobs));
+        let (jobs, queued) = (Arc::new(Mutex::new(jobs)), Arc::new(AtomicUsize::new(0)));
         for index in 0..threads {
-            let jobs = Arc::clone(&jobs);
-            thread::Builder::new().name(format!("hash-{index}")).spawn(move || run(&jobs))?;
+            let (jobs, queued) = (Arc::clone(&jobs), Arc::clone(&queued));
+            thread::Builder::new().name(format!("hash-{index}")).spawn(move || run(&jobs, &queued))?;
         }
-        Ok(Self { queue })
+        Ok(Self { queue, queued })
     }
 }
 
-fn run(jobs: &Mutex<Receiver<Job>>) {
+fn run(jobs: &Mutex<Receiver<Job>>, queued: &AtomicUsize) {
     priority::lower();
+    let mut memory = HashMemory::default();
     loop {
         let next = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(Job { work, answer }) = next else { return };
+        queued.fetch_sub(1, Ordering::Relaxed);
         if !answer.is_closed() {
             // The caller may leave while its work is done.
-            let _gone = answer.send(work.run());
+            let _gone = answer.send(work.run_in(&mut memory));
             metrics::counter!("portico_hashed_total").increment(1);
+        }
+        if queued.load(Ordering::Relaxed) == 0 {
+            memory = HashMemory::default();
         }
     }
 }
@@ -74,9 +81,12 @@ impl Hasher for HashPool {
     async fn run(&self, work: HashWork) -> Result<HashOutcome, Busy> {
         let busy = || Busy { retry_after_seconds: RETRY_AFTER_SECONDS };
         let (answer, outcome) = oneshot::channel();
+        // Counted first: a thread may take it before this one goes on.
+        self.queued.fetch_add(1, Ordering::Relaxed);
         match self.queue.try_send(Job { work, answer }) {
             Ok(()) => outcome.await.map_err(|_| busy()),
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
+                self.queued.fetch_sub(1, Ordering::Relaxed);
                 metrics::counter!("portico_hashing_refused_total").increment(1);
                 Err(busy())
             }

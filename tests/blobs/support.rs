@@ -105,7 +105,7 @@ impl Bucket {
 
     pub async fn read(&self, key: &BlobKey) -> Option<Bytes> {
         let blob = self.blobs.get(key, None).await.unwrap()?;
-        Some(blob.body.read(usize::MAX).await.unwrap())
+        Some(blob.body.read(usize::MAX, None).await.unwrap())
     }
 
     /// A client that knows nothing of blobs.

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use futures::future::{BoxFuture, poll_fn};
 use portico_core::http::body::Body;
 use portico_core::ports::blobs::{Blob, BlobError, BlobInfo, BlobKey, Blobs, ByteRange, PutTerms};
-use portico_core::ports::store::{Key, Page, Query, Store, StoreError, Versioned, Write};
+use portico_core::ports::store::{Key, Page, Query, Raw, Store, StoreError, Versioned, Write};
 
 use portico_tests::chance::Chance;
 
@@ -149,6 +149,11 @@ impl Store for ScheduledStore {
         self.inner.get(key).await
     }
 
+    async fn get_raw(&self, key: &Key) -> Result<Option<Raw>, StoreError> {
+        self.scheduler.turn().await;
+        self.inner.get_raw(key).await
+    }
+
     async fn query(&self, query: &Query) -> Result<Page, StoreError> {
         self.scheduler.turn().await;
         self.inner.query(query).await
@@ -203,6 +208,10 @@ pub(crate) struct Inline(pub(crate) Arc<dyn Store>);
 impl Store for Inline {
     async fn get(&self, key: &Key) -> Result<Option<Versioned>, StoreError> {
         futures::executor::block_on(self.0.get(key))
+    }
+
+    async fn get_raw(&self, key: &Key) -> Result<Option<Raw>, StoreError> {
+        futures::executor::block_on(self.0.get_raw(key))
     }
 
     async fn query(&self, query: &Query) -> Result<Page, StoreError> {

@@ -7,7 +7,7 @@ use portico_core::http::body::Body;
 use portico_core::memory::blobs::MemoryBlobs;
 use portico_core::ports::Ports;
 use portico_core::ports::blobs::{Blob, BlobError, BlobInfo, BlobKey, Blobs, ByteRange, PutTerms};
-use portico_core::ports::store::{Key, Page, Query, Store, StoreError, Versioned, Write};
+use portico_core::ports::store::{Key, Page, Query, Raw, Store, StoreError, Versioned, Write};
 use portico_core::schema::{OUTBOX, SESSIONS, USERS};
 
 use crate::flows;
@@ -26,6 +26,10 @@ struct PartialStore {
 impl Store for PartialStore {
     async fn get(&self, key: &Key) -> Result<Option<Versioned>, StoreError> {
         self.inner.get(key).await
+    }
+
+    async fn get_raw(&self, key: &Key) -> Result<Option<Raw>, StoreError> {
+        self.inner.get_raw(key).await
     }
 
     async fn query(&self, query: &Query) -> Result<Page, StoreError> {

@@ -26,7 +26,9 @@ use portico_core::ports::limiter::{Limiter, RateDecision};
 use portico_core::ports::mailer::{Mail, Mailer, SendError};
 use portico_core::ports::signer::{Signer, SignerError};
 use portico_core::ports::sms::{Sms, SmsSender};
-use portico_core::ports::store::{Key, Page, Query, Store, StoreError, StoreErrorKind, Versioned, Write};
+use portico_core::ports::store::{
+    Key, Page, Query, Raw, Store, StoreError, StoreErrorKind, Versioned, Write,
+};
 use portico_core::time::Timestamp;
 
 use crate::plan::{Call, FaultPlan, Way};
@@ -113,6 +115,10 @@ fn store_failure(way: Way) -> StoreError {
 impl Store for Faulty<dyn Store> {
     async fn get(&self, key: &Key) -> Result<Option<Versioned>, StoreError> {
         self.plan.call(call("store", "get", READING), store_failure, self.inner.get(key)).await
+    }
+
+    async fn get_raw(&self, key: &Key) -> Result<Option<Raw>, StoreError> {
+        self.plan.call(call("store", "get", READING), store_failure, self.inner.get_raw(key)).await
     }
 
     async fn query(&self, query: &Query) -> Result<Page, StoreError> {

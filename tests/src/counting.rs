@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use async_trait::async_trait;
 use portico_core::auth::password::{HashOutcome, HashWork};
 use portico_core::ports::hasher::{Busy, Hasher};
-use portico_core::ports::store::{Key, Page, Query, Store, StoreError, Versioned, Write};
+use portico_core::ports::store::{Key, Page, Query, Raw, Store, StoreError, Versioned, Write};
 
 use crate::lab::{Lab, LabOptions};
 
@@ -43,6 +43,11 @@ impl Store for CountingStore {
     async fn get(&self, key: &Key) -> Result<Option<Versioned>, StoreError> {
         self.note(format!("get {}", key.table.name));
         self.inner.get(key).await
+    }
+
+    async fn get_raw(&self, key: &Key) -> Result<Option<Raw>, StoreError> {
+        self.note(format!("get {}", key.table.name));
+        self.inner.get_raw(key).await
     }
 
     async fn query(&self, query: &Query) -> Result<Page, StoreError> {

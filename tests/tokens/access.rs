@@ -1,8 +1,10 @@
 //! Access tokens: who may make one, what must stand in it, and how it is sent.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
@@ -11,11 +13,11 @@ use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Validation, crypto};
 use portico::signer::AwsLcSigner;
 use portico_core::auth::keys::{KeyError, PrivateKey, PublicKey, SigningKeys};
-use portico_core::ports::signer::Signer;
+use portico_core::ports::signer::{Signer, SignerError};
 use portico_core::time::Timestamp;
 use portico_tests::client::{Answer, Client, User};
 use portico_tests::jwt::{message, part, with};
-use portico_tests::lab::{Lab, LabOptions, new_key_pem, settings, test_key_pem, test_keys};
+use portico_tests::lab::{Lab, LabOptions, PortsChange, new_key_pem, settings, test_key_pem, test_keys};
 use rsa::pkcs1::{EncodeRsaPublicKey, LineEnding};
 use rsa::pkcs8::{DecodePrivateKey, EncodePublicKey};
 use rsa::traits::{PrivateKeyParts, PublicKeyParts};
@@ -35,7 +37,11 @@ struct Forge {
 
 impl Forge {
     async fn new() -> Self {
-        let lab = Arc::new(Lab::new());
+        Self::on(Lab::new()).await
+    }
+
+    async fn on(lab: Lab) -> Self {
+        let lab = Arc::new(lab);
         let client = lab.client();
         let ada = client.register("ada").await;
         Self { lab, client, ada }
@@ -544,6 +550,66 @@ async fn j1_every_change_of_a_byte_and_every_prefix_is_refused() {
     }
     forge.refuses(&format!("{signed}.{}", STANDARD.encode(&signature)), "base64 of the other alphabet").await;
     forge.refuses(&"A".repeat(9000), "a long one").await;
+}
+
+/// Counts the signatures that are verified.
+#[derive(Debug)]
+struct CountingSigner {
+    inner: Arc<dyn Signer>,
+    verified: Arc<AtomicUsize>,
+}
+
+#[async_trait]
+impl Signer for CountingSigner {
+    async fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignerError> {
+        self.inner.sign(message).await
+    }
+
+    async fn verify(&self, key: &PublicKey, message: &[u8], signature: &[u8]) -> Result<bool, SignerError> {
+        self.verified.fetch_add(1, Ordering::Relaxed);
+        self.inner.verify(key, message, signature).await
+    }
+}
+
+#[tokio::test]
+async fn j8_a_signature_is_verified_once_and_everything_else_each_time() {
+    let verified = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&verified);
+    let count: PortsChange = Box::new(move |ports| {
+        ports.signer = Arc::new(CountingSigner { inner: Arc::clone(&ports.signer), verified: counted });
+    });
+    let forge = Forge::on(Lab::with(LabOptions { ports: Some(count), ..LabOptions::default() })).await;
+    let verifications = || verified.swap(0, Ordering::Relaxed);
+    let token = forge.ada.access_token.clone();
+    forge.accepts(&token, "its first time").await;
+    assert_eq!(verifications(), 1);
+    for _ in 0..3 {
+        forge.accepts(&token, "known").await;
+    }
+    assert_eq!(verifications(), 0);
+    // What is another token by a single bit, in its signature or in what is signed, is not known.
+    let (signed, signature) = token.rsplit_once('.').unwrap();
+    let mut changed = URL_SAFE_NO_PAD.decode(signature).unwrap();
+    changed[200] ^= 1;
+    let changed = format!("{signed}.{}", URL_SAFE_NO_PAD.encode(changed));
+    let raised = message(&forge.header(), &with(&forge.claims(), &json!({ "role": "Admin" })));
+    for (forged, what) in [(changed, "another signature"), (format!("{raised}.{signature}"), "other claims")]
+    {
+        for time in 1..=2 {
+            forge.refuses(&forged, what).await;
+            assert_eq!(verifications(), 1, "{what}, time {time}: what is refused is not remembered");
+        }
+    }
+    // A token that is known ends in time.
+    let ends = forge.claims()["exp"].as_i64().unwrap();
+    forge.lab.clock.set(Timestamp::from_millis((ends + 3600) * 1000));
+    forge.refuses(&token, "known, but over").await;
+    // And with its session.
+    let forge = Forge::new().await;
+    let token = forge.ada.access_token.clone();
+    forge.accepts(&token, "its session lives").await;
+    forge.ada.client.post("/v1/sessions/logout", json!({})).await.expect(200);
+    assert_eq!(forge.show(&token).await.status, 401);
 }
 
 #[tokio::test]

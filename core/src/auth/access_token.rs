@@ -115,6 +115,22 @@ pub async fn issue(app: &Arc<App>, user: &User, session: &Session) -> Result<Str
 /// 401 `invalid_token`, whatever is wrong with it.
 pub async fn verify(app: &Arc<App>, token: &str) -> Result<Claims, Error> {
     let parts = split(token).ok_or_else(invalid)?;
+    let is_new = !app.verified_tokens.contains(token);
+    if is_new {
+        check(app, &parts).await?;
+    }
+    let claims: Claims = decode(parts.payload).ok_or_else(invalid)?;
+    if !holds(&claims, app.now(), &app.settings.issuer, &app.settings.audience) {
+        return Err(invalid());
+    }
+    if is_new {
+        app.verified_tokens.insert(token);
+    }
+    Ok(claims)
+}
+
+/// Refuses a token that is not of our type, or not signed with one of our keys: what never changes about it.
+async fn check(app: &App, parts: &Parts<'_>) -> Result<(), Error> {
     let header: Header = decode(parts.header).ok_or_else(invalid)?;
     let typ = header.typ.as_deref().map(str::to_ascii_lowercase);
     if header.alg != "RS256"
@@ -124,13 +140,7 @@ pub async fn verify(app: &Arc<App>, token: &str) -> Result<Claims, Error> {
         return Err(invalid());
     }
     let key = header.kid.and_then(|kid| app.keys.find(&kid)).ok_or_else(invalid)?;
-    check_signature(app, key, &parts).await?;
-    let claims: Claims = decode(parts.payload).ok_or_else(invalid)?;
-    if holds(&claims, app.now(), &app.settings.issuer, &app.settings.audience) {
-        Ok(claims)
-    } else {
-        Err(invalid())
-    }
+    check_signature(app, key, parts).await
 }
 
 /// Refuses a token whose signature is not the key's.

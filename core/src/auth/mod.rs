@@ -8,3 +8,4 @@ pub mod mac;
 pub mod password;
 pub mod refresh_token;
 pub mod seal;
+pub mod verified_tokens;

@@ -4,8 +4,10 @@
 //! Passwords are compared after NFKC (NIST SP 800-63B-4, section 3.1.1.2), so that every keyboard's form of a
 //! character is the same; only hashes of the older system (bcrypt) saw the raw bytes.
 
-use argon2::password_hash::phc::PasswordHash;
-use argon2::{Algorithm, Argon2, CustomizedPasswordHasher, Params, PasswordVerifier, Version};
+use std::fmt;
+
+use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use unicode_normalization::UnicodeNormalization;
 
 use crate::secret::Secret;
@@ -151,46 +153,120 @@ pub enum HashOutcome {
     Differs,
 }
 
+/// The memory that hashing fills, for one piece of work after another: to come by it takes longer than to use it where the
+/// system hands it out anew each time.
+#[derive(Default)]
+pub struct HashMemory(Vec<Block>);
+
+impl HashMemory {
+    /// So many blocks of a KiB, in no particular state: what is hashed overwrites them before it reads them.
+    fn blocks(&mut self, count: usize) -> &mut [Block] {
+        if self.0.len() != count {
+            // What there was goes first.
+            self.0 = Vec::new();
+            self.0 = vec![Block::new(); count];
+        }
+        &mut self.0
+    }
+}
+
+impl fmt::Debug for HashMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HashMemory({} KiB)", self.0.len())
+    }
+}
+
 impl HashWork {
     /// Does the work; takes tens of milliseconds.
     #[must_use]
     pub fn run(self) -> HashOutcome {
+        self.run_in(&mut HashMemory::default())
+    }
+
+    /// Does the work in memory that was used before.
+    #[must_use]
+    pub fn run_in(self, memory: &mut HashMemory) -> HashOutcome {
         match self {
             Self::Hash { password, salt, params } => {
-                hash(&password, &salt, params).map_or(HashOutcome::Differs, HashOutcome::Hashed)
+                hash(&password, &salt, params, memory).map_or(HashOutcome::Differs, HashOutcome::Hashed)
             }
-            Self::Verify { password, hash, params } => verify(&password, &hash, params),
+            Self::Verify { password, hash, params } => verify(&password, &hash, params, memory),
             Self::Decoy { password, params } => {
-                let _cost = hash(&password, &[0; 16], params);
+                let _cost = hash(&password, &[0; 16], params, memory);
                 HashOutcome::Differs
             }
         }
     }
 }
 
-fn hash(password: &Password, salt: &[u8; 16], params: HashParams) -> Option<String> {
-    let normalized = password.normalized();
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, params.to_params().ok()?)
-        .hash_password_with_params(normalized.expose().as_bytes(), salt, params.to_params().ok()?)
-        .map(|phc: PasswordHash| phc.to_string())
-        .ok()
+fn hash(password: &Password, salt: &[u8; 16], params: HashParams, memory: &mut HashMemory) -> Option<String> {
+    let params = params.to_params().ok()?;
+    let hash = argon2(password, salt, Algorithm::Argon2id, Version::V0x13, &params, memory)?;
+    let phc = PasswordHash {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: ParamsString::try_from(&params).ok()?,
+        salt: Some(Salt::new(salt).ok()?),
+        hash: Some(hash),
+    };
+    Some(phc.to_string())
 }
 
-fn verify(password: &Password, hash: &str, wanted: HashParams) -> HashOutcome {
+/// The hash itself, as long as the parameters say.
+fn argon2(
+    password: &Password,
+    salt: &[u8],
+    algorithm: Algorithm,
+    version: Version,
+    params: &Params,
+    memory: &mut HashMemory,
+) -> Option<Output> {
+    let mut bytes = [0; Output::MAX_LENGTH];
+    let hash = bytes.get_mut(..params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN))?;
+    let (normalized, blocks) = (password.normalized(), memory.blocks(params.block_count()));
+    Argon2::new(algorithm, version, params.clone())
+        .hash_password_into_with_memory(normalized.expose().as_bytes(), salt, hash, blocks)
+        .ok()?;
+    Output::new(hash).ok()
+}
+
+fn verify(password: &Password, hash: &str, wanted: HashParams, memory: &mut HashMemory) -> HashOutcome {
     if hash.starts_with("$2") {
         return match bcrypt::verify(password.raw(), hash) {
             Ok(true) => HashOutcome::Matches { outdated: true },
             _ => HashOutcome::Differs,
         };
     }
-    let Ok(phc) = PasswordHash::new(hash) else { return HashOutcome::Differs };
-    let normalized = password.normalized();
-    if Argon2::default().verify_password(normalized.expose().as_bytes(), &phc).is_err() {
+    let Some(stored) = StoredHash::parse(hash) else { return HashOutcome::Differs };
+    let StoredHash { algorithm, version, params, salt, hash } = stored;
+    // Outputs compare in constant time.
+    if argon2(password, &salt, algorithm, version, &params, memory) != Some(hash) {
         return HashOutcome::Differs;
     }
-    let current = phc.algorithm.as_str() == "argon2id"
-        && Params::try_from(&phc).is_ok_and(|params| !wanted.exceed(&params));
+    let current = algorithm == Algorithm::Argon2id && !wanted.exceed(&params);
     HashOutcome::Matches { outdated: !current }
+}
+
+/// What a PHC string of Argon2 holds.
+struct StoredHash {
+    algorithm: Algorithm,
+    version: Version,
+    params: Params,
+    salt: Salt,
+    hash: Output,
+}
+
+impl StoredHash {
+    fn parse(text: &str) -> Option<Self> {
+        let phc = PasswordHash::new(text).ok()?;
+        Some(Self {
+            algorithm: Algorithm::try_from(phc.algorithm.as_str()).ok()?,
+            version: phc.version.map_or(Ok(Version::default()), Version::try_from).ok()?,
+            params: Params::try_from(&phc).ok()?,
+            salt: phc.salt?,
+            hash: phc.hash?,
+        })
+    }
 }
 
 #[cfg(test)]

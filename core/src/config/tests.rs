@@ -22,6 +22,7 @@ fn nothing_set_gives_the_documented_defaults() {
     assert_eq!(settings.environment, Environment::Development);
     assert_eq!(settings.storage, StorageBackend::Embedded);
     assert_eq!(settings.access_token_seconds, 7 * DAY);
+    assert_eq!(settings.access_token_cache, 10_000);
     assert_eq!(settings.refresh_token_seconds, 30 * DAY);
     assert_eq!(settings.session_max_seconds, 365 * DAY);
     assert_eq!(settings.session_cache_seconds, 0);
@@ -107,6 +108,7 @@ fn every_problem_is_reported_and_no_secret_shown() {
         ("STORAGE_BACKEND", "mysql"),
         ("PUBLIC_URL", "https://me:canary-password@api.example.com"),
         ("JWT_EXPIRY_DAYS", "0"),
+        ("ACCESS_TOKEN_CACHE", "1000001"),
         ("SESSION_CACHE_SECONDS", "x"),
         ("TOKEN_SECRET", "canary-secret"),
         ("SMS_COUNTRIES", "DE,XX"),

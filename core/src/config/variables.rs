@@ -87,6 +87,7 @@ variables! {
     JWT_PREVIOUS_PUBLIC_KEYS_PATH = "", "PEM files (comma-separated, each with one or more public keys) whose tokens are still accepted, for rotation.";
     JWT_EXPIRY_DAYS = "7", "Days that an access token is valid.";
     JWT_EXPIRY = "", "The same more finely, such as 1h, 30m, 90s or 7d; overrides JWT_EXPIRY_DAYS.";
+    ACCESS_TOKEN_CACHE = "10000", "Access tokens that a process remembers as verified, each by its digest, so that a token's signature is verified once; 0 verifies it with every request.";
     JWT_ISSUER = "portico", "`iss` of access tokens.";
     JWT_AUDIENCE = "portico", "`aud` of access tokens.";
     REFRESH_TOKEN_EXPIRY_DAYS = "30", "Days after which an unused refresh token expires.";

@@ -23,7 +23,7 @@ pub use self::{
 };
 use crate::{
     memory::clock::ManualClock,
-    ports::store::{Condition, Item, Key, Query, Store, StoreError, StoreErrorKind, Versioned, Write},
+    ports::store::{Condition, Item, Key, Query, Raw, Store, StoreError, StoreErrorKind, Versioned, Write},
     schema::Table,
 };
 
@@ -88,8 +88,22 @@ impl Harness {
         self.clock.now().as_seconds()
     }
 
+    /// Reads an item that nobody else writes, in both forms.
     async fn get(&self, key: &Key) -> Option<Versioned> {
-        self.store.get(key).await.expect("get")
+        let found = self.store.get(key).await.expect("get");
+        let raw = self.store.get_raw(key).await.expect("get_raw").map(|raw| match raw {
+            Raw::Item(item) => item,
+            Raw::Text(text, version) => {
+                Versioned { item: serde_json::from_str(&text).expect("an item"), version }
+            }
+        });
+        assert_eq!(raw, found, "{key:?} in both forms");
+        found
+    }
+
+    /// Reads an item that others write meanwhile.
+    async fn latest(&self, key: &Key) -> Versioned {
+        self.store.get(key).await.expect("get").unwrap_or_else(|| panic!("{key:?} is absent"))
     }
 
     /// Reads an item that must be there.

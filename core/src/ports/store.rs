@@ -1,6 +1,6 @@
 //! The store: items in tables, changed by conditional transactions.
 //!
-//! The port is three methods; whatever else the rules need derives from them in [`super::store_ext`].
+//! The port is three methods, one of which has a second form; whatever else the rules need derives from them in [`super::store_ext`].
 //! A backend is right when it passes the kit in `conformance::store`, which states each property below
 //! as a test.
 
@@ -29,6 +29,12 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// - Never stale: it sees every `transact` that was acknowledged before it was called.
     /// - An expired item ([`Table::expires`]) is absent from its second on, whether or not it was purged.
     async fn get(&self, key: &Key) -> Result<Option<Versioned>, StoreError>;
+
+    /// Reads as [`Store::get`] does, but may leave the item as the text that it is kept as: whoever gives it a type at
+    /// once has no use for its attributes one by one.
+    async fn get_raw(&self, key: &Key) -> Result<Option<Raw>, StoreError> {
+        Ok(self.get(key).await?.map(Raw::Item))
+    }
 
     /// Reads one page of an index, in the order of its range attribute; or of a whole table, if the schema
     /// declares it small.
@@ -105,6 +111,15 @@ pub struct Versioned {
     pub item: Item,
     /// Its version, for [`Condition::At`].
     pub version: Version,
+}
+
+/// An item as a store has it at hand.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Raw {
+    /// Attribute by attribute.
+    Item(Versioned),
+    /// As JSON text, and the version that it was read at.
+    Text(String, Version),
 }
 
 /// One write of a transaction.

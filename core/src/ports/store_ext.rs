@@ -5,7 +5,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::store::{
-    Condition, Item, Key, MAX_ITEM_BYTES, MAX_WRITES, Page, Query, Store, StoreError, StoreErrorKind,
+    Condition, Item, Key, MAX_ITEM_BYTES, MAX_WRITES, Page, Query, Raw, Store, StoreError, StoreErrorKind,
     Version, Versioned, Write,
 };
 
@@ -31,7 +31,7 @@ impl<T> Stored<T> {
 pub trait StoreExt: Store {
     /// Reads a value by key.
     async fn find<T: DeserializeOwned + Send>(&self, key: &Key) -> Result<Option<Stored<T>>, StoreError> {
-        self.get(key).await?.map(decode).transpose()
+        self.get_raw(key).await?.map(decode_raw).transpose()
     }
 
     /// Reads the whole of a query, page by page. Only for lists that are small by nature.
@@ -79,9 +79,20 @@ impl<S: Store + ?Sized> StoreExt for S {}
 /// `Corrupt` when the item does not have the value's shape.
 pub fn decode<T: DeserializeOwned>(stored: Versioned) -> Result<Stored<T>, StoreError> {
     let Versioned { item, version } = stored;
-    serde_json::from_value(Value::Object(item)).map(|value| Stored { value, version }).map_err(|error| {
-        StoreError::new(StoreErrorKind::Corrupt, "a stored item has another shape").caused_by(error)
-    })
+    serde_json::from_value(Value::Object(item)).map(|value| Stored { value, version }).map_err(misshapen)
+}
+
+fn decode_raw<T: DeserializeOwned>(stored: Raw) -> Result<Stored<T>, StoreError> {
+    match stored {
+        Raw::Item(stored) => decode(stored),
+        Raw::Text(text, version) => {
+            serde_json::from_str(&text).map(|value| Stored { value, version }).map_err(misshapen)
+        }
+    }
+}
+
+fn misshapen(error: serde_json::Error) -> StoreError {
+    StoreError::new(StoreErrorKind::Corrupt, "a stored item has another shape").caused_by(error)
 }
 
 /// Reads the values of a page.

@@ -2,13 +2,14 @@
 
 use std::convert::Infallible;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 use ipnet::IpNet;
+use metrics::Histogram;
 use portico_core::App;
 use portico_core::error::Error;
 use portico_core::http::body::Body;
@@ -29,8 +30,8 @@ pub trait Handler: Send + Sync + 'static {
 }
 
 impl Handler for App {
-    async fn answer(self: &Arc<Self>, request: Request<Body>) -> Response<Body> {
-        self.handle(request).await
+    fn answer(self: &Arc<Self>, request: Request<Body>) -> impl Future<Output = Response<Body>> + Send {
+        self.handle(request)
     }
 }
 
@@ -151,8 +152,7 @@ pub(crate) fn request_id(request: &HeaderMap) -> String {
 /// One line of the log and one observation for each request. The query stays out: it may hold what must not be kept.
 fn note(method: &Method, uri: &Uri, response: &Response<Body>, took: Duration) {
     let status = response.status().as_u16();
-    metrics::histogram!("portico_http_request_seconds", "method" => known(method), "status" => class(status))
-        .record(took.as_secs_f64());
+    seconds(method, status).record(took.as_secs_f64());
     let path = uri.path();
     let duration_ms = took.as_micros() as f64 / 1000.0;
     let id = response.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
@@ -164,25 +164,22 @@ fn note(method: &Method, uri: &Uri, response: &Response<Body>, took: Duration) {
     }
 }
 
-/// A label of few values: clients may send any method.
-fn known(method: &Method) -> &'static str {
-    match *method {
-        Method::GET => "GET",
-        Method::HEAD => "HEAD",
-        Method::POST => "POST",
-        Method::PUT => "PUT",
-        Method::PATCH => "PATCH",
-        Method::DELETE => "DELETE",
-        Method::OPTIONS => "OPTIONS",
-        _ => "other",
-    }
-}
+/// The labels of methods: few, for clients may send any. The last stands for all others.
+const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other"];
 
-fn class(status: u16) -> &'static str {
-    match status {
-        ..300 => "2xx",
-        300..400 => "3xx",
-        400..500 => "4xx",
-        _ => "5xx",
-    }
+/// The labels of status codes below 300, below 400, below 500, and from there on.
+const CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
+
+/// How long requests of a method took that were answered so. Each histogram is looked up once: to make its labels and
+/// to find it by them takes longer than to observe.
+fn seconds(method: &Method, status: u16) -> &'static Histogram {
+    static SECONDS: [[OnceLock<Histogram>; CLASSES.len()]; METHODS.len()] =
+        [const { [const { OnceLock::new() }; CLASSES.len()] }; METHODS.len()];
+    let others = METHODS.len() - 1;
+    let method = METHODS.iter().position(|known| *known == method.as_str()).unwrap_or(others);
+    let class = usize::from(status / 100).saturating_sub(2).min(CLASSES.len() - 1);
+    SECONDS[method][class].get_or_init(|| {
+        let labels = [("method", METHODS[method]), ("status", CLASSES[class])];
+        metrics::histogram!("portico_http_request_seconds", &labels)
+    })
 }

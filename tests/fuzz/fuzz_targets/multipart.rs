@@ -66,7 +66,7 @@ fn read(content_type: &str, body: &[u8], pieces: &[u8]) -> Result<File, (u16, &'
     }
     let found = block_on(multipart::file(&headers, arriving(body, pieces), MAX_BYTES));
     let file = found.map_err(|error| (error.status.as_u16(), error.code))?;
-    let content = block_on(file.body.read(1 << 25)).map_err(drop);
+    let content = block_on(file.body.read(1 << 25, None)).map_err(drop);
     Ok(File { name: file.name, content_type: file.content_type, content })
 }
 

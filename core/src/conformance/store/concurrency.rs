@@ -69,7 +69,7 @@ async fn one_wins(h: &Harness, key: &Key, when: Condition) {
 
 async fn transfer(h: &Harness, keys: &[Key; 2], amount: i64) {
     for _ in 0..1000 {
-        let (one, other) = (h.present(&keys[0]).await, h.present(&keys[1]).await);
+        let (one, other) = (h.latest(&keys[0]).await, h.latest(&keys[1]).await);
         let moved = |stored: &crate::ports::store::Versioned, by: i64| json!({"n": stored.item["n"].as_i64().expect("a balance") + by});
         let writes = [
             put(&keys[0], moved(&one, -amount), Condition::At(one.version)),

@@ -28,7 +28,7 @@ use portico_core::{
     ports::{
         clock::Clock,
         entropy::Entropy,
-        store::{Key, Page, Query, Store, StoreError, Versioned, Write},
+        store::{Key, Page, Query, Raw, Store, StoreError, Versioned, Write},
         store_ext::check_writes,
     },
 };
@@ -145,6 +145,11 @@ impl SqliteStore {
 impl Store for SqliteStore {
     async fn get(&self, key: &Key) -> Result<Option<Versioned>, StoreError> {
         self.readers.get(key, self.clock.now())
+    }
+
+    async fn get_raw(&self, key: &Key) -> Result<Option<Raw>, StoreError> {
+        let found = self.readers.get_text(key, self.clock.now())?;
+        Ok(found.map(|(text, version)| Raw::Text(text, version)))
     }
 
     async fn query(&self, query: &Query) -> Result<Page, StoreError> {

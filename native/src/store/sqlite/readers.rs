@@ -5,17 +5,17 @@
 use std::path::Path;
 
 use portico_core::{
-    ports::store::{Item, Key, Order, Page, StoreError, StoreErrorKind, Versioned},
+    ports::store::{Item, Key, Order, Page, StoreError, StoreErrorKind, Version, Versioned},
     ports::store_index::{Place, Plan, is_expired},
     schema::Table,
     time::Timestamp,
 };
-use rusqlite::{Connection, OptionalExtension, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 
 use super::{
     connection::open_reader,
     error::store_error,
-    rows::{check_key, corrupt, decode, note_damage},
+    rows::{check_key, corrupt, decode, note_damage, outline},
     schema::{Statements, select},
 };
 use crate::{pool::Pool, sync::thread};
@@ -41,13 +41,35 @@ impl Readers {
     }
 
     pub(super) fn get(&self, key: &Key, now: Timestamp) -> Result<Option<Versioned>, StoreError> {
+        self.row(key, |row| {
+            let found = decode(key.table, row)?;
+            Ok(is_there(key, &found.item, now)?.then_some(found))
+        })
+    }
+
+    /// As [`Self::get`], but the text of the item.
+    pub(super) fn get_text(
+        &self,
+        key: &Key,
+        now: Timestamp,
+    ) -> Result<Option<(String, Version)>, StoreError> {
+        self.row(key, |row| {
+            let (text, version, outline) = outline(key.table, row)?;
+            Ok(is_there(key, &outline, now)?.then(|| (text.to_owned(), version)))
+        })
+    }
+
+    /// Reads the row of a key, if there is one.
+    fn row<T>(
+        &self,
+        key: &Key,
+        read: impl FnOnce(&Row<'_>) -> Result<Option<T>, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
         let statements = Statements::of(key.table)?;
         self.with(key.table, |connection| {
             let mut statement = connection.prepare_cached(&statements.get).map_err(store_error)?;
-            let found = statement.query_row((&key.hash, &key.range), |row| Ok(decode(key.table, row)));
-            let Some(found) = found.optional().map_err(store_error)?.transpose()? else { return Ok(None) };
-            check_key(key, &found.item)?;
-            Ok(Some(found).filter(|stored| !is_expired(key.table, &stored.item, now)))
+            let found = statement.query_row((&key.hash, &key.range), |row| Ok(read(row)));
+            found.optional().map_err(store_error)?.unwrap_or(Ok(None))
         })
     }
 
@@ -87,6 +109,12 @@ impl Readers {
         let read = |connection: &Connection| read(connection).inspect_err(|error| note_damage(table, error));
         self.0.with(read).unwrap_or_else(|| Err(closed()))
     }
+}
+
+/// Whether an item, which must be the key's, has not expired.
+fn is_there(key: &Key, item: &Item, now: Timestamp) -> Result<bool, StoreError> {
+    check_key(key, item)?;
+    Ok(!is_expired(key.table, item, now))
 }
 
 /// The items of a page, held to what was asked: a damaged index may lead anywhere.

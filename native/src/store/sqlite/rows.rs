@@ -3,11 +3,14 @@
 //! SQLite notices damage to its own structure, not to what it keeps. So each row has a checksum of its table, its version
 //! and its item's text, in which the key is: every read compares it, and a flipped bit is an error, never an answer.
 
+use std::fmt;
+
 use portico_core::{
     ports::store::{Item, Key, StoreError, StoreErrorKind, Version, Versioned},
     schema::Table,
 };
 use rusqlite::Row;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::error::store_error;
@@ -32,20 +35,97 @@ pub(super) fn checksum(table: &Table, version: i64, text: &[u8]) -> i64 {
 /// # Errors
 /// `Corrupt` for what was not written so.
 pub(super) fn decode(table: &Table, row: &Row<'_>) -> Result<Versioned, StoreError> {
-    let damaged = |what: &str| {
-        let place = row.get::<_, i64>(3).unwrap_or_default();
-        corrupt(table, &format!("row {place} {what}"))
-    };
+    let (text, version) = checked(table, row)?;
+    let item: Item = serde_json::from_str(text).map_err(|error| not_an_item(table, row, error))?;
+    Ok(Versioned { item, version })
+}
+
+/// Reads the text of an item and its version from a row of [`COLUMNS`], and of the attributes only those that tell whose
+/// it is and when it expires.
+///
+/// # Errors
+/// As [`decode`].
+pub(super) fn outline<'row>(
+    table: &Table,
+    row: &'row Row<'_>,
+) -> Result<(&'row str, Version, Item), StoreError> {
+    let (text, version) = checked(table, row)?;
+    let wanted = [Some(table.hash), table.range, table.expires];
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let outline =
+        deserializer.deserialize_map(Outline(wanted)).and_then(|item| deserializer.end().map(|()| item));
+    Ok((text, version, outline.map_err(|error| not_an_item(table, row, error))?))
+}
+
+/// The text of a row of [`COLUMNS`] and its version, if they are what was written.
+fn checked<'row>(table: &Table, row: &'row Row<'_>) -> Result<(&'row str, Version), StoreError> {
     let version: i64 = row.get(1).map_err(store_error)?;
     let expected: Option<i64> = row.get(2).map_err(store_error)?;
     let text = row.get_ref(0).map_err(store_error)?;
-    let text = text.as_bytes().map_err(|error| damaged("has an item that is no text").caused_by(error))?;
-    if expected.is_some_and(|expected| expected != checksum(table, version, text)) {
-        return Err(damaged("is not what was written"));
+    let text =
+        text.as_str().map_err(|error| damaged(table, row, "has an item that is no text").caused_by(error))?;
+    if expected.is_some_and(|expected| expected != checksum(table, version, text.as_bytes())) {
+        return Err(damaged(table, row, "is not what was written"));
     }
-    let item: Item = serde_json::from_slice(text)
-        .map_err(|error| damaged("has an item that is no JSON object").caused_by(error))?;
-    Ok(Versioned { item, version: Version(version.cast_unsigned()) })
+    Ok((text, Version(version.cast_unsigned())))
+}
+
+fn damaged(table: &Table, row: &Row<'_>, what: &str) -> StoreError {
+    let place = row.get::<_, i64>(3).unwrap_or_default();
+    corrupt(table, &format!("row {place} {what}"))
+}
+
+fn not_an_item(table: &Table, row: &Row<'_>, error: serde_json::Error) -> StoreError {
+    damaged(table, row, "has an item that is no JSON object").caused_by(error)
+}
+
+/// Reads the attributes of these names, and passes over the others.
+struct Outline<'names>([Option<&'names str>; 3]);
+
+impl<'de> Visitor<'de> for Outline<'_> {
+    type Value = Item;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Item, A::Error> {
+        let mut item = Item::new();
+        while let Some(name) = members.next_key_seed(Name(self.0))? {
+            match name {
+                Some(name) => {
+                    item.insert(name.to_owned(), members.next_value()?);
+                }
+                None => {
+                    members.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(item)
+    }
+}
+
+/// Reads a name; `None` if it is not one of these.
+struct Name<'names>([Option<&'names str>; 3]);
+
+impl<'de, 'names> DeserializeSeed<'de> for Name<'names> {
+    type Value = Option<&'names str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_identifier(self)
+    }
+}
+
+impl<'names> Visitor<'_> for Name<'names> {
+    type Value = Option<&'names str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
+        Ok(self.0.into_iter().flatten().find(|wanted| *wanted == name))
+    }
 }
 
 /// Refuses the item of another key: an index that leads to it is damaged.
