@@ -7,13 +7,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, Request};
+use portico_bench::ports::free_port;
 use portico_core::http::routes::{ROUTES, Route};
 use portico_tests::client::{Client, PASSWORD};
 use portico_tests::edge::EdgeHost;
 use portico_tests::emulators::Emulators;
 use portico_tests::lab::test_key_pem;
 use portico_tests::metrics;
-use portico_tests::native::{NativeHost, free_port};
+use portico_tests::native::NativeHost;
 use serde_json::{Value, json};
 
 use crate::world::World;

@@ -10,8 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
+use portico_bench::ports::free_port;
 use portico_tests::client::Client;
-use portico_tests::native::{NativeHost, free_port};
+use portico_tests::native::NativeHost;
 use serde_json::Value;
 use tempfile::TempDir;
 use thirtyfour::cdp::domains::emulation::{MediaFeature, SetEmulatedMedia};

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use portico_bench::ports::free_port;
 use portico_tests::client::{Client, User};
 use portico_tests::edge::EdgeHost;
 use portico_tests::emulators::Emulators;
-use portico_tests::native::free_port;
 use portico_tests::relay::{RelayHost, TOKEN};
 use portico_tests::tables::Tables;
 use serde_json::json;

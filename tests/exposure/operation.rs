@@ -309,7 +309,7 @@ async fn l1_no_secret_reaches_the_servers_log() {
         for (name, secret) in SECRETS {
             canaries.plant(name, secret);
         }
-        let mail_port = portico_tests::native::free_port().to_string();
+        let mail_port = portico_bench::ports::free_port().to_string();
         let mut variables = vec![
             ("LOG_LEVEL", "trace"),
             ("LOG_FORMAT", format),

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use portico_bench::ports::free_port;
 use portico_tests::client::{Answer, Client, User};
 use portico_tests::lab::{Lab, LabOptions, test_keys};
 use portico_tests::metrics;
-use portico_tests::native::{NativeHost, free_port};
+use portico_tests::native::NativeHost;
 use serde_json::json;
 
 use crate::support::*;

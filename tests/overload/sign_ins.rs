@@ -4,11 +4,11 @@ use std::num::NonZero;
 use std::time::Duration;
 
 use portico_bench::load::Load;
+use portico_bench::ports::free_port;
 use portico_bench::report::{Report, Tally};
 use portico_bench::scenarios::SignIn;
 use portico_tests::client::{PASSWORD, registration};
 use portico_tests::metrics;
-use portico_tests::native::free_port;
 use portico_tests::process::Folder;
 
 use crate::support::{Probes, address, alone, clients, is_strict, peak_kib};

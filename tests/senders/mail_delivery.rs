@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use portico_bench::ports::free_port;
 use portico_tests::client::{Client, User};
 use portico_tests::emulators::Emulators;
-use portico_tests::native::{NativeHost, free_port};
+use portico_tests::native::NativeHost;
 use portico_tests::tables::Tables;
 use serde_json::{Value, json};
 

@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::Request;
 use http::header::{HeaderName, HeaderValue};
+use portico_bench::ports::free_port;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -20,7 +21,7 @@ use crate::emulators::{Emulators, send};
 use crate::hosts::Host;
 use crate::lab::{TEST_VARIABLES, test_key_pem};
 use crate::messages::Message;
-use crate::native::{NativeHost, free_port};
+use crate::native::NativeHost;
 
 /// The token of the mail relay.
 const RELAY_TOKEN: &str = "a token of thirty-two characters";

@@ -1,12 +1,9 @@
 //! The real binary, in a folder of its own, talked to over a real socket.
 
 use std::fmt;
-use std::net::TcpListener;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,6 +13,7 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use portico_bench::ports::free_port;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
@@ -324,25 +322,4 @@ pub fn binary() -> &'static Path {
         assert!(status.success(), "the server does not build");
         profile.join("portico")
     })
-}
-
-/// A port on which nobody listens, for a server that is started later.
-///
-/// No other call of this process gets it, and it is none of those that systems hand out themselves: a server that takes
-/// any port, or an outgoing connection, cannot get it meanwhile.
-///
-/// # Panics
-/// When all are taken.
-#[must_use]
-pub fn free_port() -> u16 {
-    const PORTS: Range<u32> = 12_000..32_000;
-    static NEXT: LazyLock<AtomicU32> = LazyLock::new(|| {
-        // Processes that run side by side begin far from one another.
-        AtomicU32::new(std::process::id().wrapping_mul(1_009))
-    });
-    let mut ports = PORTS.map(|_| {
-        let port = PORTS.start + NEXT.fetch_add(1, Ordering::Relaxed) % (PORTS.end - PORTS.start);
-        u16::try_from(port).expect("a number of 16 bits")
-    });
-    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a free port")
 }

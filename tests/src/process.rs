@@ -7,7 +7,8 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use crate::lab::{TEST_VARIABLES, test_key_pem};
-use crate::native::{binary, free_port};
+use crate::native::binary;
+use portico_bench::ports::free_port;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

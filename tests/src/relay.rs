@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Request;
+use portico_bench::ports::free_port;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
 use crate::client::Answer;
 use crate::emulators::{self, Emulators};
-use crate::native::{binary, free_port};
+use crate::native::binary;
 
 /// The token that it knows.
 pub const TOKEN: &str = "canary-token-of-more-than-thirty-two-characters";

@@ -130,7 +130,7 @@ pub(crate) fn serve(
     cores: &[usize],
     more: &[(&str, &str)],
 ) -> Result<Process, String> {
-    let address = free_address()?;
+    let address = free_address();
     let mut command = Command::new(binary);
     command
         .arg("serve")

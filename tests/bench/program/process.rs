@@ -1,10 +1,12 @@
 //! Servers as processes of their own: started on their cores, looked at through `/proc`, gone with the value.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use portico_bench::ports::free_port;
 
 use crate::cores::on;
 
@@ -133,13 +135,9 @@ fn path(pid: u32, name: &str) -> PathBuf {
     ["/proc", &pid.to_string(), name].iter().collect()
 }
 
-/// A port of this machine on which nobody listens.
-///
-/// # Errors
-/// When the system has none.
-pub(crate) fn free_address() -> Result<SocketAddr, String> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
-    listener.map_err(|error| format!("there is no free port: {error}"))
+/// An address of this machine on which nobody listens.
+pub(crate) fn free_address() -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()))
 }
 
 /// Whether a request on a connection of its own is answered with a 200.
@@ -191,7 +189,7 @@ mod tests {
 
     #[test]
     fn what_does_not_start_says_so() {
-        let address = free_address().expect("a port");
+        let address = free_address();
         let absent = Process::start(Command::new("/nonexistent"), &[0], address, "/");
         assert!(absent.expect_err("no program").contains("does not start"));
         let hasty = Process::start(Command::new("true"), &[0], address, "/");

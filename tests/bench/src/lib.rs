@@ -7,11 +7,13 @@
 //! - [`connection`]: one request, one answer, and what can come between · [`load`]: closed and open loops
 //! - [`scenario`]: what a connection asks for · [`scenarios`]: the usual ones
 //! - [`report`]: latencies in a histogram, and every outcome counted · [`quiet`]: threads that leave the server its cores
+//! - [`ports`]: where a server may listen
 //!
 //! It knows nothing of the product but the paths of its API, so that whatever serves those can be compared.
 
 pub mod connection;
 pub mod load;
+pub mod ports;
 pub mod quiet;
 pub mod report;
 pub mod scenario;
