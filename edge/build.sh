@@ -35,6 +35,9 @@ cargo build --quiet --locked --package portico-worker --lib --profile edge --tar
 if [[ -e $module ]] && cmp -s <(inputs) "$stamp"; then exit; fi
 rm -f "$stamp"
 worker-build --out-dir ../build --profile edge --no-opt -- --locked
-wasm-opt "$module" -o "$module.small" -Oz --strip-debug --strip-producers "${features[@]/#/--enable-}"
+# What is called once is inlined only if it is tiny: large functions have many locals, whose numbers compress badly, and are
+# compiled whole even where most of one is never run.
+wasm-opt "$module" -o "$module.small" -Oz --one-caller-inline-max-function-size=20 --reorder-functions \
+    --strip-debug --strip-producers "${features[@]/#/--enable-}"
 mv "$module.small" "$module"
 inputs >"$stamp"
