@@ -17,7 +17,7 @@ ESBUILD_BIN=$edge/bundle.sh
 export WASM_BINDGEN_BIN WASM_OPT_BIN ESBUILD_BIN
 export CARGO_TARGET_DIR=$target_dir/edge
 
-readonly compiled=$CARGO_TARGET_DIR/$wasm/edge/portico_edge.wasm
+readonly compiled=$CARGO_TARGET_DIR/$wasm/edge/portico_worker.wasm
 readonly module=$edge/build/index_bg.wasm
 readonly stamp=$edge/build/.of
 
@@ -30,11 +30,14 @@ inputs() {
     cat "$compiled" "$edge/src/entry.js" | sha256sum
 }
 
-cd "$edge"
-cargo build --quiet --locked --package portico-edge --lib --profile edge --target "$wasm"
+cd "$edge/worker"
+cargo build --quiet --locked --package portico-worker --lib --profile edge --target "$wasm"
 if [[ -e $module ]] && cmp -s <(inputs) "$stamp"; then exit; fi
 rm -f "$stamp"
-worker-build --profile edge --no-opt -- --locked
-wasm-opt "$module" -o "$module.small" -Oz --strip-debug --strip-producers "${features[@]/#/--enable-}"
+worker-build --out-dir ../build --profile edge --no-opt -- --locked
+# What is called once is inlined only if it is tiny: large functions have many locals, whose numbers compress badly, and are
+# compiled whole even where most of one is never run.
+wasm-opt "$module" -o "$module.small" -Oz --one-caller-inline-max-function-size=20 --reorder-functions \
+    --strip-debug --strip-producers "${features[@]/#/--enable-}"
 mv "$module.small" "$module"
 inputs >"$stamp"

@@ -56,7 +56,7 @@ describe() {
     "$cyclonedx" cyclonedx --quiet --format json --spec-version "$specification" --target "$platform" \
         --override-filename "$name"
     mv "$folder/$name.json" "$file"
-    rm -f {core,native,edge,tests,tests/*}/"$name.json"
+    rm -f {core,native,edge,edge/worker,tests,tests/*}/"$name.json"
     check "$package" "$platform" "$file"
 }
 

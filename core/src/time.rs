@@ -63,7 +63,7 @@ impl Timestamp {
     /// The calendar date in UTC.
     #[must_use]
     pub fn date(self) -> Date {
-        Date(self.to_jiff().to_zoned(jiff::tz::TimeZone::UTC).date())
+        Date(jiff::tz::Offset::UTC.to_datetime(self.to_jiff()).date())
     }
 
     fn to_jiff(self) -> jiff::Timestamp {

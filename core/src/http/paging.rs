@@ -81,7 +81,7 @@ pub fn reply_list<T: Serialize>(
     mut items: Vec<T>,
     id_of: impl Fn(&T) -> &str,
 ) -> Result<reply::Reply, Error> {
-    items.sort_by(|one, other| id_of(one).cmp(id_of(other)));
+    items.sort_unstable_by(|one, other| id_of(one).cmp(id_of(other)));
     if !request.asked {
         return reply::ok(&items);
     }
