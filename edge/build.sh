@@ -27,7 +27,7 @@ readonly features=(mutable-globals sign-ext nontrapping-float-to-int bulk-memory
 
 # What the Worker is put together from.
 inputs() {
-    cat "$compiled" "$edge/src/entry.js" | sha256sum
+    cat "$compiled" "$edge/src/entry.js" "$edge/build.sh" | sha256sum
 }
 
 cd "$edge/worker"
