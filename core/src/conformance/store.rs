@@ -93,6 +93,7 @@ impl Harness {
         let found = self.store.get(key).await.expect("get");
         let raw = self.store.get_raw(key).await.expect("get_raw").map(|raw| match raw {
             Raw::Item(item) => item,
+            #[cfg(feature = "text")]
             Raw::Text(text, version) => {
                 Versioned { item: serde_json::from_str(&text).expect("an item"), version }
             }

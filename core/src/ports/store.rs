@@ -119,6 +119,7 @@ pub enum Raw {
     /// Attribute by attribute.
     Item(Versioned),
     /// As JSON text, and the version that it was read at.
+    #[cfg(feature = "text")]
     Text(String, Version),
 }
 

@@ -85,6 +85,7 @@ pub fn decode<T: DeserializeOwned>(stored: Versioned) -> Result<Stored<T>, Store
 fn decode_raw<T: DeserializeOwned>(stored: Raw) -> Result<Stored<T>, StoreError> {
     match stored {
         Raw::Item(stored) => decode(stored),
+        #[cfg(feature = "text")]
         Raw::Text(text, version) => {
             serde_json::from_str(&text).map(|value| Stored { value, version }).map_err(misshapen)
         }
