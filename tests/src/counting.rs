@@ -1,10 +1,13 @@
 //! Ports that keep a list of what they were asked, so that two ways through the product can be compared by their work.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use async_trait::async_trait;
+use portico_core::auth::keys::PublicKey;
 use portico_core::auth::password::{HashOutcome, HashWork};
 use portico_core::ports::hasher::{Busy, Hasher};
+use portico_core::ports::signer::{Signer, SignerError};
 use portico_core::ports::store::{Key, Page, Query, Raw, Store, StoreError, Versioned, Write};
 
 use crate::lab::{Lab, LabOptions};
@@ -70,6 +73,40 @@ fn kind(write: &Write) -> String {
         Write::Check { .. } => "check",
     };
     format!("{kind} {}", write.key().table.name)
+}
+
+/// Counts the signatures that are verified.
+#[derive(Debug)]
+pub struct CountingSigner {
+    inner: Arc<dyn Signer>,
+    verified: AtomicUsize,
+}
+
+impl CountingSigner {
+    /// Counts the verifications of a signer.
+    #[must_use]
+    pub fn new(inner: Arc<dyn Signer>) -> Self {
+        Self { inner, verified: AtomicUsize::new(0) }
+    }
+
+    /// The number of verifications since the last time.
+    #[must_use]
+    pub fn take_verified(&self) -> usize {
+        self.verified.swap(0, Ordering::Relaxed)
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl Signer for CountingSigner {
+    async fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignerError> {
+        self.inner.sign(message).await
+    }
+
+    async fn verify(&self, key: &PublicKey, message: &[u8], signature: &[u8]) -> Result<bool, SignerError> {
+        self.verified.fetch_add(1, Ordering::Relaxed);
+        self.inner.verify(key, message, signature).await
+    }
 }
 
 /// Lists every piece of hashing.

@@ -1,10 +1,8 @@
 //! Access tokens: who may make one, what must stand in it, and how it is sent.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
@@ -13,9 +11,10 @@ use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Validation, crypto};
 use portico::signer::AwsLcSigner;
 use portico_core::auth::keys::{KeyError, PrivateKey, PublicKey, SigningKeys};
-use portico_core::ports::signer::{Signer, SignerError};
+use portico_core::ports::signer::Signer;
 use portico_core::time::Timestamp;
 use portico_tests::client::{Answer, Client, User};
+use portico_tests::counting::CountingSigner;
 use portico_tests::jwt::{message, part, with};
 use portico_tests::lab::{Lab, LabOptions, PortsChange, new_key_pem, settings, test_key_pem, test_keys};
 use rsa::pkcs1::{EncodeRsaPublicKey, LineEnding};
@@ -552,34 +551,13 @@ async fn j1_every_change_of_a_byte_and_every_prefix_is_refused() {
     forge.refuses(&"A".repeat(9000), "a long one").await;
 }
 
-/// Counts the signatures that are verified.
-#[derive(Debug)]
-struct CountingSigner {
-    inner: Arc<dyn Signer>,
-    verified: Arc<AtomicUsize>,
-}
-
-#[async_trait]
-impl Signer for CountingSigner {
-    async fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignerError> {
-        self.inner.sign(message).await
-    }
-
-    async fn verify(&self, key: &PublicKey, message: &[u8], signature: &[u8]) -> Result<bool, SignerError> {
-        self.verified.fetch_add(1, Ordering::Relaxed);
-        self.inner.verify(key, message, signature).await
-    }
-}
-
 #[tokio::test]
 async fn j8_a_signature_is_verified_once_and_everything_else_each_time() {
-    let verified = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&verified);
-    let count: PortsChange = Box::new(move |ports| {
-        ports.signer = Arc::new(CountingSigner { inner: Arc::clone(&ports.signer), verified: counted });
-    });
+    let signer = Arc::new(CountingSigner::new(Arc::new(AwsLcSigner::new(&test_keys()).unwrap())));
+    let counted = Arc::clone(&signer);
+    let count: PortsChange = Box::new(move |ports| ports.signer = counted);
     let forge = Forge::on(Lab::with(LabOptions { ports: Some(count), ..LabOptions::default() })).await;
-    let verifications = || verified.swap(0, Ordering::Relaxed);
+    let verifications = || signer.take_verified();
     let token = forge.ada.access_token.clone();
     forge.accepts(&token, "its first time").await;
     assert_eq!(verifications(), 1);
